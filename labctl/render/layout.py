@@ -1,0 +1,111 @@
+"""What a lab's files are rendered from: a definition, and where each of its machines is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Literal
+
+from labctl.definition.models import Definition, Node
+
+Driver = Literal["kvm", "qemu"]
+Provider = Literal["libvirt", "virtualbox"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The lab's own network.
+
+    Attributes:
+        name: of the libvirt network and of its bridge, so 15 characters at most (the kernel's IFNAMSIZ).
+        subnet: all of the lab's addresses.
+        gateway: the host's address in it.
+    """
+
+    name: str
+    subnet: IPv4Network
+    gateway: IPv4Address
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One node as a virtual machine: ``domain`` is its libvirt name, MAC and address are fixed."""
+
+    node: Node
+    domain: str
+    mac: str
+    address: IPv4Address
+
+
+@dataclass(frozen=True)
+class BoxImage:
+    """A Vagrant box, and how to start it.
+
+    Attributes:
+        name: of the Vagrant box.
+        version: of the Vagrant box; None takes the newest.
+        kernel: absolute path of the kernel to start directly; None if the box boots by itself.
+        initrd: the same for its initrd.
+        user: who logs in by SSH: root on labctl's own boxes, vagrant on public ones.
+        baked: the packages of every role are inside.
+        root: the kernel's ``root=`` argument.
+    """
+
+    name: str
+    version: str | None = None
+    kernel: str | None = None
+    initrd: str | None = None
+    user: str = "vagrant"
+    baked: bool = False
+    root: str = "/dev/vda"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that the files of a lab are rendered from, but its secrets.
+
+    Attributes:
+        lab: the lab's name.
+        definition: what it shall be.
+        network: its network.
+        machines: its machines, in the order of the definition.
+        box: what they start from.
+        driver: ``kvm`` or ``qemu`` (software emulation).
+        provider: who makes them.
+        directory: the lab's own files, ``.labctl/<name>``, absolute.
+        public_key: the lab's public SSH key, one OpenSSH line.
+        prefix: what libvirt's domain and volume names begin with.
+    """
+
+    lab: str
+    definition: Definition
+    network: Network
+    machines: tuple[Machine, ...]
+    box: BoxImage
+    driver: Driver
+    provider: Provider
+    directory: Path
+    public_key: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What must never be readable for others; generated once for a lab.
+
+    Attributes:
+        munge_key: base64.
+        ca_certificate: PEM.
+        certificates: PEM by node.
+        private_keys: PEM by node.
+        passwords: clear text by user, for the tests that log in.
+        password_hashes: by user, as LDAP stores them: ``{CRYPT}$6$...``.
+    """
+
+    munge_key: str = field(repr=False)
+    ca_certificate: str = field(repr=False)
+    certificates: dict[str, str] = field(repr=False)
+    private_keys: dict[str, str] = field(repr=False)
+    passwords: dict[str, str] = field(repr=False)
+    password_hashes: dict[str, str] = field(repr=False)
