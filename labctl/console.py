@@ -31,7 +31,13 @@ class StepView(Protocol):
         """How long the step has taken so far; final once it is left."""
 
     def node(self, node: str, text: str, state: str = "running") -> None:
-        """Say what a node does; `state` is running, ok, changed, failed or skipped."""
+        """Say what a node does.
+
+        Args:
+            node: its name.
+            text: what it does or did.
+            state: running, ok, changed, failed or skipped; or waiting, between two pieces of work.
+        """
 
     def note(self, text: str) -> None:
         """Say something about the step as a whole; the last note stays with the finished step."""
@@ -152,6 +158,8 @@ class PlainReporter(BaseReporter):
     def on_node(self, step: Step, node: str) -> None:
         """Say what the node did, or is doing if it has not spoken for a while."""
         line, key = step.nodes[node], (id(step), node)
+        if line.state == "waiting":
+            return
         silence = line.since - self._spoke.get(key, float("-inf"))
         if line.state == "running" and silence < PLAIN_RUNNING_INTERVAL:
             return

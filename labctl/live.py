@@ -14,6 +14,7 @@ from labctl.console import BaseReporter, Clock, Step
 
 MARKS = {
     "running": ("·", "cyan"),
+    "waiting": ("·", "dim"),
     "ok": ("✓", "green"),
     "changed": ("✓", "yellow"),
     "skipped": ("-", "dim"),

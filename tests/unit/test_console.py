@@ -74,6 +74,7 @@ def test_plain_holds_back_the_chatter_of_a_running_node_but_never_a_result(
     with plain.step("converge") as view:
         for number in range(30):
             view.node("cpu-0", f"task {number}")
+            view.node("cpu-0", f"{number} done", "waiting")
             clock.now += 1
         view.node("cpu-0", "wrote slurm.conf", "changed")
     said = [line.split("cpu-0: ")[1] for line in lines(plain) if "cpu-0" in line]
