@@ -111,7 +111,6 @@ def converge(
             envvars=environment(private, scratch),
             settings={"pexpect_timeout": POLL, "suppress_output_file": True},
             fact_cache_type="memory",
-            suppress_env_files=True,
             quiet=True,
             event_handler=handle,
             cancel_callback=cancel,
@@ -194,7 +193,10 @@ class _Cancel:
             self._asked = self._clock()
             self._family = family(self._root)
             _signal(self._root.pid, signal.SIGINT)
-        return self._clock() - self._asked >= GRACE_AFTER_INTERRUPT
+        if find(self._root.pid) == self._root and self._clock() - self._asked < GRACE_AFTER_INTERRUPT:
+            return False
+        self.kill()  # what outlives Ansible holds its terminal open, and ansible-runner would wait for that
+        return True
 
     def kill(self) -> None:
         """End what is left: Ansible's workers and Mitogen's connections have sessions of their own."""

@@ -18,12 +18,14 @@ class Process(NamedTuple):
 
 
 def find(pid: int) -> Process | None:
-    """The process with this id, if there is one."""
+    """The process with this id; not one that has ended and only waits for its parent to look."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()  # the command before it may hold spaces and brackets
+    if fields[0] == "Z":
+        return None
     return Process(pid, parent=int(fields[1]), started=int(fields[19]))
 
 
