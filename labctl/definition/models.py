@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from labctl.definition import checks, hostlist
+from labctl.definition.parts import Parts
 from labctl.definition.values import (
-    CIDR,
     AbsolutePath,
     AccountName,
     BoxName,
@@ -23,6 +23,7 @@ from labctl.definition.values import (
     Gid,
     GpuType,
     LabName,
+    Network,
     PartitionName,
     SlurmTime,
     Uid,
@@ -137,7 +138,7 @@ class Definition(_Part):
     """A box that labctl builds, or the name of any Vagrant box."""
     provider: Provider = "auto"
     """Who makes the machines."""
-    network: Annotated[Literal["auto"] | CIDR, BeforeValidator(str)] = "auto"
+    network: Network = "auto"
     """auto leases a free /24; or a private IPv4 network such as 10.20.30.0/24."""
     users: list[User] = []
     """The accounts; jobs of the first one prove that the lab works."""
@@ -152,7 +153,7 @@ class Definition(_Part):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        found = checks.problems(checks.Parts.of(self))
+        found = checks.problems(Parts.of(self))
         if found:
             words = "\n".join(str(problem) for problem in found)
             raise PydanticCustomError("lab", "{words}", {"words": words, "problems": found})

@@ -29,10 +29,16 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def instead(word: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the nearest known one, and all that are allowed."""
+def instead(word: str, allowed: Iterable[str], *, called: str = "") -> str:
+    """The end of a sentence about an unknown word: the nearest known one, and all that are allowed.
+
+    Args:
+        word: what was written.
+        allowed: what could have been.
+        called: words for `allowed` if they are too many to be read.
+    """
     known = list(allowed)
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     guess = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-    return f"{guess} (allowed: {', '.join(known)})" if known else guess
+    return f"{guess} (allowed: {called or ', '.join(known)})" if known else guess

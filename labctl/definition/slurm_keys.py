@@ -29,4 +29,5 @@ HARDWARE_KEYS = (
 
 def canonical(key: str, known: tuple[str, ...]) -> str | None:
     """The spelling of slurm.conf(5); Slurm itself reads keys in any case. None: no such key."""
-    return next((name for name in known if name.lower() == key.lower()), None)
+    found = next((name for name in known if name.lower() == key.lower()), None)
+    return "Feature" if found == "Features" else found

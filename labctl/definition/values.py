@@ -33,20 +33,23 @@ def _matching(pattern: str, words: str) -> Callable[[str], str]:
     return check
 
 
-def _cidr(text: str) -> str:
+def network(text: str) -> str:
+    """`text`, if it can be a lab's network: auto, or a part of RFC 1918's as CIDR."""
+    if text == "auto":
+        return text
     try:
-        network = IPv4Network(text, strict=False)
+        parsed = IPv4Network(text, strict=False)
     except ValueError:
         raise refuse(f"{text!r} is neither auto nor an IPv4 network such as 10.20.30.0/24") from None
-    if "/" not in text or str(network) != text:
-        raise refuse(f"{text!r} is not how a network is written; did you mean {_suggested(text, network)}?")
-    if not any(network.subnet_of(private) for private in PRIVATE):
+    if "/" not in text or str(parsed) != text:
+        raise refuse(f"{text!r} is not how a network is written; did you mean {_suggested(text, parsed)}?")
+    if not any(parsed.subnet_of(private) for private in PRIVATE):
         raise refuse(f"{text} is not a private network; allowed: any part of {', '.join(map(str, PRIVATE))}")
     return text
 
 
-def _suggested(text: str, network: IPv4Network) -> str:
-    return str(network) if "/" in text else str(IPv4Network(f"{text}/24", strict=False))
+def _suggested(text: str, parsed: IPv4Network) -> str:
+    return str(parsed) if "/" in text else str(IPv4Network(f"{text}/24", strict=False))
 
 
 def _minutes(value: Any) -> Any:
@@ -114,6 +117,6 @@ SlurmTime = Annotated[
         {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^({_TIME})$"}]}
     ),
 ]
-CIDR = Annotated[str, AfterValidator(_cidr)]
+Network = Annotated[str, AfterValidator(network)]
 Uid = Annotated[int, Field(strict=True, ge=FIRST_ID, le=LAST_ID)]
 Gid = Annotated[int, Field(strict=True, ge=FIRST_ID, le=LAST_ID)]

@@ -1,0 +1,202 @@
+"""Read definitions, a preset's or a user's: whatever is wrong is said at once, each mistake with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from labctl.definition import checks, yamltext
+from labctl.definition import overrides as changes
+from labctl.definition import source as sources
+from labctl.definition.explain import ITEMS, explain, salvage
+from labctl.definition.models import Definition
+from labctl.definition.parts import Parts
+from labctl.definition.problems import Problem, instead
+from labctl.definition.values import network
+from labctl.errors import DefinitionError
+
+PRESETS = Path(__file__).parent / "presets"
+#: No definition is that long; a device or an image given by mistake is not read to its end.
+MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class PresetSummary:
+    """What a preset is, and what it costs: nodes, virtual CPUs and memory in MiB of all nodes together."""
+
+    name: str
+    description: str
+    nodes: int
+    cpus: int
+    memory: int
+
+
+def load(source: str, *, overrides: Sequence[str] = ()) -> Definition:
+    """The definition of a lab.
+
+    Args:
+        source: a preset's name, or the path of a YAML file.
+        overrides: changes as ``path=value``, see `overrides.apply`.
+
+    Raises:
+        DefinitionError: it cannot be read, or is not a lab; with every mistake, each with its line.
+    """
+    path = _find(source)
+    return loads(_read(path), name=str(path), overrides=overrides)
+
+
+def loads(text: str, *, name: str = "definition", overrides: Sequence[str] = ()) -> Definition:
+    """The same from text, whose lines are shown as those of the file `name`."""
+    try:
+        tree = sources.parse(text, name)
+    except sources.SourceError as error:
+        raise _refusal(name, [(error.where, error.words)]) from error
+    if not isinstance(tree, sources.Map):
+        words = "is empty" if tree is None else "is not a mapping of key: value"
+        raise _refusal(name, [(f"{name}:1", f"a definition begins with name: and nodes:, and this {words}")])
+    mistakes = [(error.where, error.words) for error in changes.apply(tree, overrides)]
+    plain = sources.bare(tree)
+    definition, problems = _check(plain)
+    mistakes += [(sources.where(tree, each.path), _shown(plain, each)) for each in problems]
+    if mistakes or definition is None:
+        raise _refusal(name, mistakes)
+    return definition
+
+
+def presets() -> tuple[PresetSummary, ...]:
+    """What ships with labctl, smallest first."""
+    found = (_summary(path) for path in PRESETS.glob("*.yml"))
+    return tuple(sorted(found, key=lambda preset: (preset.nodes, preset.memory, preset.name)))
+
+
+def dump(definition: Definition) -> str:
+    """The definition as YAML, complete: defaults of a later labctl change nothing in it."""
+    data = definition.model_dump(mode="json", exclude_none=True)
+    return yamltext.write(_without_empty(data))
+
+
+def _summary(path: Path) -> PresetSummary:
+    text = path.read_text(encoding="utf-8")
+    machines = loads(text, name=str(path)).machines()
+    return PresetSummary(
+        name=path.stem,
+        description=text.partition("\n")[0].removeprefix("#").strip(),
+        nodes=len(machines),
+        cpus=sum(machine.cpus for machine in machines),
+        memory=sum(machine.memory for machine in machines),
+    )
+
+
+def _find(source: str) -> Path:
+    known = {path.stem: path for path in sorted(PRESETS.glob("*.yml"))}
+    if source in known:
+        return known[source]
+    path = Path(source).expanduser()
+    if path.is_dir():
+        raise DefinitionError(f"{source} is a directory, not a definition", hint="Name a YAML file in it.")
+    if path.exists():
+        return path
+    if "/" in source or path.suffix in {".yml", ".yaml"}:
+        raise DefinitionError(f"there is no file {source}", hint=f"Presets: {', '.join(known)}")
+    raise DefinitionError(
+        f"there is no preset {source!r}{instead(source, known)}",
+        hint="`labctl presets` tells what each is; a definition of your own is given by its path.",
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise DefinitionError(f"{path} cannot be read", why=error.strerror or str(error)) from error
+    if len(data) > MOST_BYTES:
+        raise DefinitionError(f"{path} is no definition", why=f"It has more than {MOST_BYTES} bytes.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        why = f"{path}:{line}: not UTF-8: byte {data[error.start]:#04x}"
+        raise DefinitionError(f"{path} is no text", why=why, hint="Save it as UTF-8.") from error
+
+
+def _check(plain: dict[str, Any]) -> tuple[Definition | None, Iterable[Problem]]:
+    try:
+        return Definition.model_validate(plain), ()
+    except ValidationError as error:
+        found = explain(error)
+    # Rules between parts have not been looked at if a field is wrong: do so with all that is sound.
+    between = checks.problems(_sound_parts(plain))
+    return None, [*found, *(problem for problem in between if problem not in found)]
+
+
+def _sound_parts(plain: dict[str, Any]) -> Parts:
+    parts: dict[str, dict[int, BaseModel]] = {}
+    doubtful: set[str] = set()
+    for key, model in ITEMS.items():
+        parts[key] = {}
+        items = plain.get(key, [])
+        if not isinstance(items, list) or (key == "nodes" and key not in plain):
+            doubtful.add(key)
+            continue
+        for index, item in enumerate(items):
+            sound, lost = salvage(model, item)
+            doubtful |= {f"{key}.{name}" for name in lost} | ({key} if sound is None else set())
+            if sound is not None:
+                parts[key][index] = sound
+    return Parts(**parts, network=_sound_network(plain), doubtful=frozenset(doubtful))  # type: ignore[arg-type]
+
+
+def _sound_network(plain: dict[str, Any]) -> str:
+    try:
+        return network(str(plain.get("network", "auto")))
+    except PydanticCustomError:
+        return "auto"
+
+
+def _shown(plain: Any, problem: Problem) -> str:
+    """The problem with its path as `--set` would write it: names instead of indexes."""
+    steps: list[str] = []
+    here = plain
+    for step in problem.path:
+        known = isinstance(here, dict | list) and (isinstance(here, dict) or isinstance(step, int))
+        try:
+            here = here[step] if known else None
+        except (KeyError, IndexError):
+            here = None
+        named = isinstance(step, int) and isinstance(here, dict) and isinstance(here.get("name"), str)
+        steps.append(here["name"] if named else str(step))
+    where = ".".join(steps)
+    return f"{where}: {problem.words}" if where else problem.words
+
+
+def _refusal(name: str, mistakes: Iterable[tuple[str, str]]) -> DefinitionError:
+    lines = [f"{where}: {words}" for where, words in sorted(dict.fromkeys(mistakes), key=_order)]
+    count = "a mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    return DefinitionError(
+        f"{name} is not a lab: {count}", why="\n".join(lines), hint="Nothing has been touched."
+    )
+
+
+def _order(mistake: tuple[str, str]) -> tuple[int, str]:
+    """By line; what stands on the command line comes last."""
+    line = re.search(r":(\d+)$", mistake[0])
+    return (int(line[1]) if line else 10**9, mistake[0])
+
+
+def _without_empty(data: Any) -> Any:
+    """Without empty lists and mappings at the places where they are the default."""
+    if not isinstance(data, dict):
+        return [_without_empty(item) for item in data] if isinstance(data, list) else data
+    kept = {"vars", "slurm", "options"}
+    return {
+        key: value if key in kept else _without_empty(value)
+        for key, value in data.items()
+        if value not in ([], {}, "")
+    }
