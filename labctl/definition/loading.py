@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
-
-from labctl.definition import checks, yamltext
 from labctl.definition import overrides as changes
 from labctl.definition import source as sources
-from labctl.definition.explain import ITEMS, explain, salvage
+from labctl.definition import yamltext
 from labctl.definition.models import Definition
-from labctl.definition.parts import Parts
-from labctl.definition.problems import Problem, instead
-from labctl.definition.values import network
+from labctl.definition.problems import instead
+from labctl.definition.validation import check, shown
 from labctl.errors import DefinitionError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -62,8 +57,8 @@ def loads(text: str, *, name: str = "definition", overrides: Sequence[str] = ())
         raise _refusal(name, [(f"{name}:1", f"a definition begins with name: and nodes:, and this {words}")])
     mistakes = [(error.where, error.words) for error in changes.apply(tree, overrides)]
     plain = sources.bare(tree)
-    definition, problems = _check(plain)
-    mistakes += [(sources.where(tree, each.path), _shown(plain, each)) for each in problems]
+    definition, problems = check(plain)
+    mistakes += [(sources.where(tree, each.path), shown(plain, each)) for each in problems]
     if mistakes or definition is None:
         raise _refusal(name, mistakes)
     return definition
@@ -124,56 +119,6 @@ def _read(path: Path) -> str:
         line = data[: error.start].count(b"\n") + 1
         why = f"{path}:{line}: not UTF-8: byte {data[error.start]:#04x}"
         raise DefinitionError(f"{path} is no text", why=why, hint="Save it as UTF-8.") from error
-
-
-def _check(plain: dict[str, Any]) -> tuple[Definition | None, Iterable[Problem]]:
-    try:
-        return Definition.model_validate(plain), ()
-    except ValidationError as error:
-        found = explain(error)
-    # Rules between parts have not been looked at if a field is wrong: do so with all that is sound.
-    between = checks.problems(_sound_parts(plain))
-    return None, [*found, *(problem for problem in between if problem not in found)]
-
-
-def _sound_parts(plain: dict[str, Any]) -> Parts:
-    parts: dict[str, dict[int, BaseModel]] = {}
-    doubtful: set[str] = set()
-    for key, model in ITEMS.items():
-        parts[key] = {}
-        items = plain.get(key, [])
-        if not isinstance(items, list) or (key == "nodes" and key not in plain):
-            doubtful.add(key)
-            continue
-        for index, item in enumerate(items):
-            sound, lost = salvage(model, item)
-            doubtful |= {f"{key}.{name}" for name in lost} | ({key} if sound is None else set())
-            if sound is not None:
-                parts[key][index] = sound
-    return Parts(**parts, network=_sound_network(plain), doubtful=frozenset(doubtful))  # type: ignore[arg-type]
-
-
-def _sound_network(plain: dict[str, Any]) -> str:
-    try:
-        return network(str(plain.get("network", "auto")))
-    except PydanticCustomError:
-        return "auto"
-
-
-def _shown(plain: Any, problem: Problem) -> str:
-    """The problem with its path as `--set` would write it: names instead of indexes."""
-    steps: list[str] = []
-    here = plain
-    for step in problem.path:
-        known = isinstance(here, dict | list) and (isinstance(here, dict) or isinstance(step, int))
-        try:
-            here = here[step] if known else None
-        except (KeyError, IndexError):
-            here = None
-        named = isinstance(step, int) and isinstance(here, dict) and isinstance(here.get("name"), str)
-        steps.append(here["name"] if named else str(step))
-    where = ".".join(steps)
-    return f"{where}: {problem.words}" if where else problem.words
 
 
 def _refusal(name: str, mistakes: Iterable[tuple[str, str]]) -> DefinitionError:
