@@ -1,0 +1,62 @@
+"""The command line. One file a command: it parses, calls `labctl.lab` and shows; nothing is decided here.
+
+What a command needs is imported when it runs, so that `labctl --help` and shell completion answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from labctl.cli import (
+    box,
+    converge,
+    create,
+    destroy,
+    doctor,
+    exec,  # noqa: A004 - commands are named as users type them
+    list,  # noqa: A004
+    presets,
+    ssh,
+    start,
+    status,
+    stop,
+    up,
+    verify,
+)
+from labctl.cli.app import Application, examples, root
+from labctl.cli.failures import guarded
+
+COMMANDS = {
+    "up": up,
+    "create": create,
+    "converge": converge,
+    "verify": verify,
+    "status": status,
+    "list": list,
+    "ssh": ssh,
+    "exec": exec,
+    "start": start,
+    "stop": stop,
+    "destroy": destroy,
+    "doctor": doctor,
+    "presets": presets,
+}
+
+
+def application() -> typer.Typer:
+    """All commands, in the order of use."""
+    app = Application(help=root.__doc__, epilog=examples("labctl up", "labctl ssh slurmctld-0 -- sinfo"))
+    app.callback()(root)
+    for name, module in COMMANDS.items():
+        app.add(name, module.run, module.EXAMPLES, **getattr(module, "SETTINGS", {}))
+    app.add_typer(box.app, name="box")
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exits with 0 only if it did what it was asked to do."""
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(guarded(application(), given or ["--help"]))

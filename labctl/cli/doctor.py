@@ -1,0 +1,41 @@
+"""`labctl doctor`: can this host run the lab?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labctl.cli import show
+from labctl.cli.options import Json, Overrides, Source
+from labctl.cli.state import state
+from labctl.errors import HostError
+
+EXAMPLES = ("labctl doctor", "labctl doctor mini-hpc", "labctl doctor --fix")
+
+
+def run(
+    source: Source = "",
+    overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check whether this host can run a whole lab, and say how to mend it. Exits with 3 if it cannot."""
+    from labctl import host  # noqa: PLC0415 - libvirt comes with it
+    from labctl.definition import loading  # noqa: PLC0415
+
+    definition = loading.load(source or "full", overrides=overrides)
+    checks = host.checks(definition)
+    if fix and any(check.ok is False for check in checks):
+        host.fix(checks, state.reporter())
+        checks = host.checks(definition)
+    if as_json:
+        show.as_json(checks)
+    else:
+        marks = {True: "ok", False: "failed", None: "unknown"}
+        show.table(
+            ("check", "state", "detail", "fix"),
+            [(check.name, marks[check.ok], check.detail, "" if check.ok else check.fix) for check in checks],
+        )
+    if any(check.ok is False for check in checks):
+        raise typer.Exit(HostError.exit_code)

@@ -1,0 +1,68 @@
+"""`labctl up`: from wherever the lab is to the lab that is defined, and proven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labctl.cli import show, show_lab
+from labctl.cli.options import Json, NewName, Overrides, Provider, Source
+from labctl.cli.state import state, wanted
+
+if TYPE_CHECKING:
+    from labctl.lab import Lab, UpResult
+
+EXAMPLES = (
+    "labctl up",
+    "labctl up mini-hpc --name tutorial",
+    "labctl up ./my-lab.yml --set 'nodes.cpu-[0-1].memory=2048'",
+    "labctl up full --dry-run",
+)
+
+
+def run(
+    *,
+    source: Source = "",
+    name: NewName = "",
+    overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
+    provider: Provider = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not test the lab.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Create, start, converge and verify a lab. Run again, it changes only what is not as defined."""
+    lab = wanted(source, name=name, overrides=overrides, provider=provider)
+    if dry_run:
+        _plan(lab, as_json=as_json)
+        return
+    result = lab.up(state.reporter(), verify=not no_verify)
+    if as_json:
+        show.as_json(result)
+    elif result.changed:
+        _summary(result)
+    else:
+        seconds = sum(seconds for _, seconds in result.steps)
+        print(f"{lab.name} is up and as defined: nothing changed ({seconds:.1f} s)")
+
+
+def _plan(lab: Lab, *, as_json: bool) -> None:
+    actions = lab.plan()
+    if as_json:
+        show.as_json(actions)
+    elif not actions:
+        print(f"{lab.name} is up and as defined: nothing to do")
+    else:
+        show.table(
+            ("action", "node", "why"), [(action.kind, action.node, action.reason) for action in actions]
+        )
+
+
+def _summary(result: UpResult) -> None:
+    show_lab.lab(result.status)
+    print()
+    show.waterfall(result.steps)
+    if result.verify is not None:
+        print(f"\n{show_lab.verified(result.verify)}")
+    print()
+    show_lab.next_commands(result.status)
