@@ -1,0 +1,215 @@
+"""Verify: run the suite against the lab, as pytest in a process of its own, and say how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+
+from labctl.console import StepView
+from labctl.errors import VerifyError
+from labctl.steps.verify_events import DESCRIPTOR
+from labctl.steps.verify_report import Failure, Report, explained
+
+Level = Literal["quick", "full", "disruptive"]
+
+# What each level adds to pytest's command line. The disruptive tests are a level of their own: with the
+# others in the same run one could not tell what the reboot broke.
+LEVELS: dict[Level, tuple[str, ...]] = {
+    "quick": ("-m", "quick"),
+    "full": ("-m", "not disruptive"),
+    "disruptive": ("-m", "disruptive", "--disruptive"),
+}
+# Seconds until a suite is given up on; each thing it waits for has a shorter deadline of its own.
+DEADLINES: dict[Level, float] = {"quick": 300, "full": 1200, "disruptive": 2400}
+GRACE = 15.0  # seconds that pytest gets to clean up after an interrupt
+SHOWN = 3  # causes of failures that an error names; all failures are in the log
+NOTHING_COLLECTED = 5  # pytest's exit code
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """How the suite went; `skips` says why for each test that was skipped."""
+
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+    failures: tuple[Failure, ...]
+    skips: dict[str, str]
+
+
+class SuiteFailed(VerifyError):  # noqa: N818 - it is shown, not matched
+    """Tests failed; `result` has all of them."""
+
+    def __init__(self, what: str, *, why: str, hint: str, result: VerifyResult) -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.result = result
+
+
+def verify(
+    inventory: Path,
+    *,
+    suite: Path,
+    view: StepView,
+    junit: Path,
+    log: Path,
+    expression: str = "",
+    level: Level = "full",
+    deadline: float | None = None,
+) -> VerifyResult:
+    """Run the suite against an inventory.
+
+    The suite puts its questions to all nodes at once by itself. Workers (pytest-xdist) would only cost: each
+    takes a second of a host that is busy enough with the machines.
+
+    Args:
+        inventory: an Ansible inventory, file or folder.
+        suite: the folder with the tests.
+        view: is told what each node is asked and how that ended.
+        junit: where pytest writes its JUnit file.
+        log: gets everything that pytest says; made anew, mode 0600.
+        expression: only tests that match, as for pytest's ``-k``.
+        level: which tests: the few quick ones, all that leave the lab as it is, or those that reboot it.
+        deadline: seconds after which the suite is ended; by default enough for the level.
+
+    Raises:
+        SuiteFailed: tests failed.
+        VerifyError: no test was run, the deadline has passed, or the suite could not be run.
+    """
+    started, limit, report = time.monotonic(), deadline or DEADLINES[level], Report(view)
+    for path in (junit, log):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+    command = [*_pytest(suite), *LEVELS[level], *(("-k", expression) if expression else ())]
+    command += ["--inventory", str(inventory.absolute()), "--junitxml", str(junit.absolute())]
+    with open(log, "w", encoding="utf-8", opener=_private) as output:
+        code = _run(command, output, report, limit)
+    result = VerifyResult(
+        passed=report.count,
+        failed=len(report.failures),
+        skipped=len(report.skips),
+        seconds=time.monotonic() - started,
+        failures=tuple(report.failures),
+        skips=dict(report.skips),
+    )
+    view.note(report.summary())
+    _judge(code, result, expression=expression, at=report.current, limit=limit, log=log)
+    return result
+
+
+def _judge(
+    code: int | None, result: VerifyResult, *, expression: str, at: str, limit: float, log: Path
+) -> None:
+    """Raise unless all is well."""
+    whole = f"the whole output is in {log}"
+    if code is None:
+        raise VerifyError(
+            f"the verification was ended after {limit:.0f} s",
+            why=f"it was at {at or 'its start'}",
+            hint=whole,
+        )
+    if result.failures:
+        name = result.failures[0].test.rpartition("::")[2].partition("[")[0]
+        raise SuiteFailed(
+            f"{result.failed} of {result.failed + result.passed} tests failed",
+            why=explained(list(result.failures), SHOWN),
+            hint=f"{whole}; run one again with: labctl verify -k {name}",
+            result=result,
+        )
+    if code == NOTHING_COLLECTED or (code == 0 and not result.passed):
+        reasons = "\n".join(sorted(set(result.skips.values())))
+        why = reasons or (f"no test matches {expression!r}" if expression else "the suite has no tests")
+        raise VerifyError("no test was run, so nothing is verified", why=why, hint=whole)
+    if code != 0:
+        raise VerifyError("the suite could not be run", why=_tail(log), hint=whole)
+
+
+def _pytest(suite: Path) -> list[str]:
+    """Call pytest as if the suite were alone: nothing of the folder we are in is read."""
+    return [
+        *(sys.executable, "-P", "-m", "pytest", str(suite), "-c", str(suite / "pytest.ini")),
+        *("--rootdir", str(suite), "--confcutdir", str(suite), "-p", "no:cacheprovider", "-p", "no:xdist"),
+        *("-p", "labctl.steps.verify_events", "--color=no", "-v"),
+    ]
+
+
+def _environment(descriptor: int) -> dict[str, str]:
+    """The caller's, without what would change how pytest and Ansible work."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "ANSIBLE_"))}
+    # The plugin must be found in a checkout, too, that nobody installed.
+    package = str(Path(__file__).resolve().parents[2])
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+        "ANSIBLE_CONFIG": os.devnull,  # the user's own ansible.cfg is about other clusters
+        DESCRIPTOR: str(descriptor),
+    }
+
+
+def _run(command: Sequence[str], output: TextIO, report: Report, limit: float) -> int | None:
+    """Run pytest and follow its events; its exit code, or nothing if it had to be ended."""
+    reading, writing = os.pipe()
+    late = threading.Event()
+    with os.fdopen(reading, encoding="utf-8") as lines:
+        try:
+            process = subprocess.Popen(
+                command,
+                env=_environment(writing),
+                pass_fds=(writing,),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us to hand on
+            )
+        finally:
+            os.close(writing)
+        timer = threading.Timer(limit, _give_up, (process, late))
+        timer.start()
+        try:
+            for line in lines:
+                report.take(json.loads(line))
+            code = process.wait()
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            timer.cancel()
+            _signal(process, signal.SIGKILL)  # an ssh that nobody waits for any more
+    return None if late.is_set() else code
+
+
+def _give_up(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let pytest clean up on the nodes; then end it and what it started."""
+    _signal(process, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _tail(log: Path, lines: int = 10) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-lines:])

@@ -1,0 +1,251 @@
+"""The questions: which script runs on which node, and with what. The answers come back as sections."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from . import connection
+from .account import Account
+from .answers import Sections
+from .connection import Answer, Connections, NodeError
+from .gpus import gpu_job
+from .shared import shared, writers
+from .survey import Survey, ahead
+from .topology import Topology
+
+SCRIPTS = Path(__file__).parent / "scripts"
+OUTSIDE = ("192.0.2.0/30", "198.51.100.0/30", "203.0.113.0/30")  # RFC 5737: networks that nobody has
+CHECKSUMS = ("/etc/slurm/slurm.conf", "/etc/slurm/cgroup.conf", "/etc/munge/munge.key")
+MANY_NAMES = 32  # more nodes than this and a node is asked to resolve the controller's name only
+UNITS = {
+    "ldap_server": "slapd.service",
+    "ldap_client": "sssd.service",
+    "nfs_server": "nfs-server.service",
+    "munge": "munge.service",
+    "slurmctld": "slurmctld.service",
+    "slurmd": "slurmd.service",
+}
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once(
+    method: Callable[Concatenate[Questions, P], T],
+) -> Callable[Concatenate[Questions, P], T]:
+    """Put the question a method stands for once; the answer, or the error, is everyone's."""
+
+    @functools.wraps(method)
+    def asked(self: Questions, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answer: T = self.survey.ask((method.__name__, *args), lambda: method(self, *args, **kwargs))
+        return answer
+
+    return asked
+
+
+def script(name: str, **variables: object) -> str:
+    """A script of the suite with its variables set."""
+    lines = [f"{key}={shlex.quote(str(value))}" for key, value in variables.items()]
+    return "\n".join([*lines, (SCRIPTS / "lib.sh").read_text(), (SCRIPTS / f"{name}.sh").read_text()])
+
+
+@dataclass
+class Questions:
+    """Every question the suite can put; each is put once, whoever asks first.
+
+    Args:
+        quick: ask only what the quick tests need to know.
+        deadline: seconds that jobs together may take.
+        settle: seconds that nodes may take to become idle before anything is asked.
+    """
+
+    topology: Topology
+    connections: Connections
+    quick: bool = False
+    deadline: int = 300
+    settle: int = 60
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    survey: Survey = field(default_factory=Survey)
+
+    def start(self, topic: str, node: str | None = None) -> None:
+        """Put a question in the background, so that its answer is there when a test wants it."""
+        question = getattr(self, topic)
+        ahead(f"{topic} {node or ''}", question if node is None else lambda: question(node))
+
+    @once
+    def facts(self, node: str) -> Sections:
+        """What a node knows of itself, users and mounts."""
+        topology, user = self.topology, self.topology.user
+        client = node in topology.nodes("ldap_client")
+        names = topology.nodes()
+        if len(names) > MANY_NAMES:
+            names = tuple(filter(None, [node, topology.controller]))
+        return self._ask(
+            node,
+            "node",
+            level=self._level,
+            me=node,
+            names=" ".join(names),
+            users=" ".join(one.name for one in topology.users) if client else "",
+            groups=" ".join(group["name"] for group in topology.ldap_groups) if client else "",
+            units=" ".join(unit for role, unit in UNITS.items() if node in topology.nodes(role))
+            or "ssh.service",
+            checksums=" ".join(CHECKSUMS),
+            modes="/etc/munge/munge.key",
+            user=user.name if user and client else "",
+            shared=" ".join(shared(topology, node).values()),
+            token=self.token,
+        )
+
+    @once
+    def exchange(self, node: str) -> Sections:
+        """What a node can read of what every other node wrote."""
+        directories = shared(self.topology, node)
+        remote = [mount.path for mount in self.topology.mounts(node)]
+        credentials = self._credentials() if node in self.topology.nodes("munge") else {}
+        account = Account.of(self.topology)
+        return self._ask(
+            node,
+            "exchange",
+            stdin="".join(f"{other} {made}\n" for other, made in credentials.items() if made),
+            user=account.user.name,
+            home=account.user.home,
+            shared=" ".join(directories.values()),
+            squashed=" ".join(path for path in directories.values() if path.startswith(tuple(remote))),
+            writers=" ".join(writers(self.topology)),
+            token=self.token,
+        )
+
+    @once
+    def cluster(self) -> Sections:
+        """Nodes, partitions and configuration as the controller has them, before any job."""
+        return self._ask(
+            self._host("slurmctld"),
+            "cluster",
+            deadline=self.settle + 60,
+            settle=self.settle,
+            level=self._level,
+        )
+
+    @once
+    def jobs(self) -> Sections:
+        """How the jobs ended that the suite's user submitted."""
+        self.cluster()  # first: nodes are idle only until jobs run
+        user, controller = Account.of(self.topology).user, self._host("slurmctld")
+        default, gpu = self.topology.default_partition, gpu_job(self.topology)
+        asked = [default] if self.quick and default else list(self.topology.partitions)
+        text = script(
+            "jobs",
+            HOME=user.home,
+            level=self._level,
+            deadline=self.deadline,
+            partitions=" ".join(f"{one.name}:{len(one.nodes)}" for one in asked),
+            default=default.name if default else "",
+            gpu_partition=gpu.partition if gpu else "",
+            gpu_node=gpu.node if gpu else "",
+            gpu_most=gpu.most if gpu else 0,
+            gpu_ask=gpu.asked if gpu else 0,
+            gpu_devices=" ".join(gpu.devices) if gpu else "",
+        )
+        shell = f'runuser -u {user.name} -- env -i PATH="$PATH" sh -c {shlex.quote("export HOME; " + text)}'
+        answer = self.connections.ask(controller, shell, deadline=self.deadline + 120)
+        sections = Sections.parse(answer.stdout)
+        if sections["broken"] or not sections:
+            said = sections["broken"] or answer.stderr.strip()
+            raise NodeError(f"{controller}: {user.name} cannot submit jobs: {said}")
+        return sections
+
+    @once
+    def directory(self) -> Sections:
+        """How the LDAP server stores passwords."""
+        return self._ask(self._host("ldap_server"), "directory")
+
+    @once
+    def binds(self) -> Sections:
+        """How binds to the LDAP server end, with and without TLS."""
+        account = Account.of(self.topology)
+        uris = self.topology.var(account.client, "ldap_client_uris", [])
+        return self._ask(
+            account.client,
+            "binds",
+            stdin=f"{account.password}\n",
+            uri=uris[0] if uris else "",
+            base=self.topology.var(account.client, "ldap_client_base", ""),
+            user=account.user.name,
+        )
+
+    @once
+    def login(self) -> Answer:
+        """The suite's user logs in by SSH on the first compute node."""
+        account, node = Account.of(self.topology), self._host("slurmd")
+        told = 'id -un; pwd -P; echo "$HOME"; stat -c "%U %a" "$HOME"; command -v sinfo'
+        command = self.connections.login(node, account.user.name, account.key, told)
+        return connection.run(command, whom=f"{node} as {account.user.name}", deadline=120)
+
+    @once
+    def exports(self) -> Sections:
+        """What the NFS server exports."""
+        return self._ask(self._host("nfs_server"), "exports")
+
+    @once
+    def outsider(self) -> Sections:
+        """How a mount from outside the exported networks ends."""
+        taken = [network for export in self.topology.exports for network in export.networks]
+        free = [one for one in map(ip_network, OUTSIDE) if not any(one.overlaps(net) for net in taken)]
+        if not free:
+            return Sections(missing="a network that is not exported to")
+        server, client = free[0].hosts()
+        return self._ask(
+            self._host("nfs_server"),
+            "outsider",
+            deadline=300,
+            server=server,
+            client=client,
+            prefix=free[0].prefixlen,
+            exports=" ".join(export.path for export in self.topology.exports),
+        )
+
+    def clean(self) -> None:
+        """Remove what the nodes wrote for each other."""
+        node = next((one for one in writers(self.topology) if self.survey.asked(("facts", one))), None)
+        if node is not None and not self.quick:
+            user, directories = Account.of(self.topology).user, shared(self.topology, node).values()
+            self._ask(node, "cleanup", user=user.name, shared=" ".join(directories), token=self.token)
+
+    @property
+    def _level(self) -> str:
+        return "quick" if self.quick else "full"
+
+    def _host(self, group: str) -> str:
+        node = self.topology.first(group)
+        if node is None:
+            raise NodeError(f"the inventory has no node in {group}")
+        return node
+
+    def _ask(
+        self, node: str, name: str, *, stdin: str = "", deadline: float = 120, **variables: object
+    ) -> Sections:
+        sent = time.time()
+        answer = self.connections.ask(node, script(name, **variables), stdin=stdin, deadline=deadline)
+        sections = Sections.parse(answer.stdout)
+        sections |= {"stderr": answer.stderr.strip(), "sent": str(sent), "received": str(time.time())}
+        return sections
+
+    def _credentials(self) -> dict[str, str]:
+        """A MUNGE credential of each node, once every node has written its files; a dead node has none."""
+        nodes = dict.fromkeys([*self.topology.nodes("munge"), *writers(self.topology)])
+        for node in nodes:
+            self.start("facts", node)
+        credentials = {}
+        for node in nodes:
+            with suppress(NodeError):
+                credentials[node] = self.facts(node)["credential"].strip()
+        return {node: made for node, made in credentials.items() if node in self.topology.nodes("munge")}

@@ -1,0 +1,20 @@
+# What the other nodes gave, seen from this one. Standard input: a line "node credential" for each.
+# user home shared token writers squashed
+
+section decoded
+while read -r name credential; do
+    reason=$(printf '%s' "$credential" | unmunge -n 2>&1) && reason=ok
+    printf '%s %s\n' "$name" "$reason"
+done
+section read
+[ -z "$shared" ] || shared="$shared" token="$token" writers="$writers" runuser -u "$user" -- sh -c '
+    for directory in $shared; do for writer in $writers; do
+        printf "%s %s " "$directory" "$writer"; cat "$directory/.verify-$token/$writer" 2>&1 || echo
+    done; done'
+section root
+for directory in $squashed; do
+    printf '%s ' "$directory"
+    if ls "$directory/.verify-$token" >/dev/null 2>&1; then echo 'can list'; else echo denied; fi
+done
+section home
+[ -z "$home" ] || stat -c '%a %U %G' "$home" 2>&1

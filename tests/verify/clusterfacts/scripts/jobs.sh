@@ -1,0 +1,105 @@
+# All jobs of the suite, as its user on the controller: submitted together, waited for once.
+# level deadline partitions ("name:nodes ...") default gpu_partition gpu_node gpu_most gpu_ask gpu_devices
+
+cd "$HOME" 2>/dev/null || { section broken; echo "cannot enter the home $HOME"; exit 0; }
+directory=$(mktemp -d "$HOME/.verify-jobs-XXXXXX") || { section broken; echo "cannot write in the home $HOME"; exit 0; }
+jobs=
+clean() { [ -z "$jobs" ] || scancel --quiet $jobs 2>/dev/null; cd /; rm -rf "$directory"; }
+trap clean EXIT
+trap 'exit 143' HUP INT TERM
+cd "$directory" || exit 0
+
+submit() { # name of the job here, then what sbatch is given
+    name=$1; shift
+    out=$(sbatch --parsable --time=1 "$@" 2>&1); code=$?
+    section "submit $name"
+    printf '%s\n%s\n' "$code" "$out"
+    [ $code -ne 0 ] || { jobs="$jobs ${out%%;*}"; section "id $name"; echo "${out%%;*}"; }
+}
+most() { sinfo --noheader --Node --partition="$1" --format="$2" | sort -n | tail -n 1; }
+least() { sinfo --noheader --Node --partition="$1" --format="$2" | sort -n | head -n 1; }
+
+steps=
+for entry in $partitions; do
+    (
+        name=${entry%%:*}
+        timeout "$deadline" srun --partition="$name" --nodes="${entry#*:}" --ntasks-per-node=1 --mem=32M --time=2 \
+            sh -c 'echo "$SLURMD_NODENAME $(hostname -s)"' >"srun-$name.out" 2>"srun-$name.err" </dev/null
+        echo $? >"srun-$name.code"
+    ) &
+    steps="$steps $!"
+done
+
+if [ "$level" != quick ]; then
+    cat >research.sh <<'SCRIPT'
+#!/bin/sh
+echo "I love doing research!"
+SCRIPT
+    memory=$(least "$default" %m)
+    [ "$memory" -lt 500 ] || memory=500
+    section asked
+    echo "memory ${memory}M"
+    submit research --job-name=research --partition="$default" --nodes=1 --ntasks=1 --mem="${memory}M" \
+        --time=00:00:30 --output=research.out --error=research.err research.sh
+    submit array --job-name=verify-array --partition="$default" --array=0-2 --mem=32M --output=array-%a.out --wrap='
+        echo "task $SLURM_ARRAY_TASK_ID"
+        echo "given $SLURM_CPUS_ON_NODE"
+        echo "usable $(nproc)"
+        echo "cgroup $(cat /proc/self/cgroup)"'
+    submit greedy --job-name=verify-greedy --partition="$default" --mem=64M --output=greedy.out \
+        --wrap='head -c 400M /dev/zero | tail >/dev/null'
+    submit too-much-memory --partition="$default" --mem="$(($(most "$default" %m) + 1024))M" --output=/dev/null --wrap=true
+    submit too-many-cpus --partition="$default" --nodes=1 --cpus-per-task="$(($(most "$default" %c) + 1))" \
+        --output=/dev/null --wrap=true
+    if [ -n "$gpu_partition" ]; then
+        export gpu_devices
+        look='env | grep -E "^(SLURM_.*GPU|CUDA|ROCR|ZE_|GPU_)" | sort
+            for device in $gpu_devices; do
+                if reason=$( (: <"$device") 2>&1 ); then reason=opened; fi
+                echo "device $device ${reason##*: }"
+            done'
+        submit gpu --job-name=verify-gpu --partition="$gpu_partition" --nodelist="$gpu_node" --nodes=1 \
+            --gpus="$gpu_ask" --mem=32M --output=gpu.out --wrap="$look"
+        submit no-gpu --job-name=verify-no-gpu --partition="$gpu_partition" --nodelist="$gpu_node" --nodes=1 \
+            --mem=32M --output=no-gpu.out --wrap="$look"
+        submit too-many-gpus --partition="$gpu_partition" --nodes=1 --gres="gpu:$((gpu_most + 1))" --output=/dev/null --wrap=true
+    fi
+fi
+
+list=$(echo $jobs | tr ' ' ,)
+end=$(($(date +%s) + deadline))
+while [ -n "$list" ] && [ -n "$(squeue --noheader --jobs="$list" --format=%i 2>/dev/null)" ]; do
+    if [ "$(date +%s)" -ge "$end" ]; then
+        section late
+        squeue --jobs="$list" --format='%i %j %T %r %N'
+        break
+    fi
+    sleep 1
+done
+for step in $steps; do wait "$step"; done
+
+section show
+for job in $jobs; do scontrol --oneliner show job "$job" 2>&1; done
+for name in research.out research.err array-0.out array-1.out array-2.out greedy.out gpu.out no-gpu.out; do
+    [ -f "$name" ] || continue
+    section "file $name"
+    cat "$name"
+done
+for entry in $partitions; do
+    name=${entry%%:*}
+    for kind in code out err; do section "srun $name $kind"; cat "srun-$name.$kind"; done
+done
+[ "$level" = quick ] && exit 0
+section owner
+stat -c '%U %G %a' research.out 2>&1
+section filesystem
+stat -f -c %T . 2>&1
+section after
+end=$(($(date +%s) + 30))
+while :; do
+    nodes=$(sinfo --noheader --Node --format='%N %T %P' 2>&1)
+    echo "$nodes" | grep -qv ' idle ' || break
+    [ "$(date +%s)" -lt "$end" ] || break
+    sleep 1
+done
+echo "$nodes"

@@ -1,0 +1,42 @@
+# Facts of one node, and its half of what nodes give each other: a MUNGE credential, a file in each shared directory.
+# me names users groups units checksums modes user shared token level
+
+section boot
+cat /proc/sys/kernel/random/boot_id
+section clock
+date +%s.%N
+section passwd
+[ -z "$users" ] || getent passwd $users
+[ "$level" = quick ] && exit 0
+
+section groups
+[ -z "$groups" ] || getent group $groups
+section memberships
+[ -z "$users" ] || getent initgroups $users
+section hosts
+for name in $names; do printf '%s ' "$name"; getent ahostsv4 "$name" | sed -n '1s/ .*//p'; echo; done
+section addresses
+ip -o -4 address show 2>/dev/null | awk '{print $4}'
+section mounts
+cat /proc/mounts
+section cgroup
+stat -f -c %T /sys/fs/cgroup
+section checksums
+sha256sum $checksums 2>/dev/null
+section modes
+stat -c '%n %a %U %G' $modes 2>/dev/null
+section units
+systemctl show --property=Id,ActiveState,UnitFileState,LoadState $units
+section failed
+systemctl list-units --failed --plain --no-legend
+section credential
+command -v munge >/dev/null && munge -n -t 600
+section keys
+[ -z "$user" ] || ! command -v sss_ssh_authorizedkeys >/dev/null || sss_ssh_authorizedkeys "$user"
+section shared
+[ -z "$shared" ] || shared="$shared" token="$token" node="$me" runuser -u "$user" -- sh -c '
+    umask 077
+    for directory in $shared; do
+        if mkdir -p "$directory/.verify-$token" && echo "$token from $node" >"$directory/.verify-$token/$node"
+        then echo "$directory written"; fi
+    done' 2>&1
