@@ -1,0 +1,106 @@
+"""Filters that write Slurm's files and read what changed in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+#: What slurm.conf(5) lets a NodeName line say of the hardware that slurmd -C prints.
+HARDWARE = ("CPUs", "Boards", "SocketsPerBoard", "CoresPerSocket", "ThreadsPerCore", "RealMemory")
+
+#: systemd's states by how much they disturb.
+STATES = ("started", "reloaded", "restarted")
+
+
+def slurm_value(value: Any) -> str:
+    """A value as Slurm spells it: yes and no, lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(slurm_value(item) for item in value)
+    return str(value)
+
+
+def slurm_line(keys: Mapping[str, Any]) -> str:
+    """One line such as a NodeName's: Key=value pairs, without those that are null."""
+    return " ".join(f"{key}={slurm_value(value)}" for key, value in keys.items() if value is not None)
+
+
+def slurm_lines(keys: Mapping[str, Any]) -> str:
+    """A file's keys, one a line: null drops a key, a list repeats it. Include takes a space where others take =."""
+    lines = []
+    for key, value in keys.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if item is not None:
+                lines.append(f"{key}{' ' if key.lower() == 'include' else '='}{slurm_value(item)}")
+    return "\n".join(lines)
+
+
+def slurm_hardware(printed: str, headroom: int = 0) -> dict[str, Any]:
+    """What slurmd -C printed, as keys; RealMemory (MiB) is lowered by the headroom and to a multiple of 8."""
+    words = [word.partition("=") for word in printed.partition("\n")[0].split()]
+    found: dict[str, Any] = {key: int(value) for key, _, value in words if key in HARDWARE}
+    if "RealMemory" in found:
+        found["RealMemory"] = max(found["RealMemory"] - headroom, 8) // 8 * 8
+    return found
+
+
+def _lines(text: str) -> set[str]:
+    stripped = (line.partition("#")[0].strip() for line in text.splitlines())
+    return {line for line in stripped if line}
+
+
+def slurm_changed_keys(before: str, after: str) -> list[str]:
+    """The keys whose lines differ between two texts of slurm.conf; comments and order do not count."""
+    keys = {line.replace("=", " ", 1).split()[0] for line in _lines(before) ^ _lines(after)}
+    return sorted(keys)
+
+
+def _texts(result: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A file before and after, out of the diff that Ansible's template gave; None if it gave none (a very long file)."""
+    for part in result.get("diff") or []:
+        if isinstance(part.get("before"), str) and isinstance(part.get("after"), str):
+            return part["before"], part["after"]
+    return None
+
+
+def slurm_states(results: Iterable[Mapping[str, Any]], restarts: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """The state that each daemon needs after its files were written.
+
+    Args:
+        results: results of the template task, one a file; item names the file.
+        restarts: key of slurm.conf to the daemons that a change of it restarts.
+
+    Returns:
+        Daemon to state, in the words of Ansible's module systemd: started, reloaded or restarted.
+    """
+    needs = {"slurmctld": 0, "slurmd": 0}
+    table = {key.lower(): set(daemons) for key, daemons in restarts.items()}
+
+    def need(daemons: Iterable[str], level: int) -> None:
+        for daemon in daemons:
+            needs[daemon] = max(needs[daemon], level)
+
+    for result in results:
+        if not result.get("changed"):
+            continue
+        if result["item"] == "cgroup.conf":     # cgroup.conf(5): read again on SIGHUP; the controller does not use it
+            need(["slurmd"], 1)
+        elif result["item"] == "gres.conf":     # gres.conf(5): Type restarts both, and the devices are opened at the start
+            need(needs, 2)
+        elif (texts := _texts(result)) is None:
+            need(needs, 2)
+        else:
+            for key in slurm_changed_keys(*texts):
+                need(needs, 1)
+                need(table.get(key.lower(), ()), 2)
+    return {daemon: STATES[level] for daemon, level in needs.items()}
+
+
+class FilterModule:
+    """Tells Ansible the filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name to function."""
+        functions = (slurm_line, slurm_lines, slurm_hardware, slurm_changed_keys, slurm_states)
+        return {function.__name__: function for function in functions}
