@@ -7,7 +7,7 @@ import sys
 
 from labctl.steps.processes import Process, family, find, kill
 
-# A parent whose child has left for a session of its own, as Ansible's workers do. The child says when it is there.
+# A parent whose child has left for a session of its own, as Ansible workers do; it says when it is there.
 PARENT = """
 import subprocess, sys
 child = "import time; print('here', flush=True); time.sleep(600)"

@@ -1,0 +1,186 @@
+"""A lab that answers at once, as `labctl.lab.Lab` would, and notes what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from labctl.errors import UsageError
+from labctl.steps.converge import ConvergeResult
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Run]
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    state: str
+    address: str
+    roles: tuple[str, ...]
+    cpus: int = 1
+    memory: int = 768
+    gpus: int = 0
+    slurm: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Partition:
+    name: str
+    default: bool
+    nodes: str
+    max_time: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    name: str = "full"
+    state: str = "running"
+    directory: Path = Path("/labs/.labctl/full")
+    uptime_seconds: float = 754.0
+    provider: str = "libvirt"
+    driver: str = "qemu"
+    network: str = "10.20.30.0/24"
+    nodes: tuple[Node, ...] = (
+        Node("slurmctld-0", "running", "10.20.30.10", ("slurmctld",)),
+        Node("cpu-0", "running", "10.20.30.11", ("slurmd",), 2, 1024, 0, "idle"),
+        Node("cpu-1", "crashed", "10.20.30.12", ("slurmd",), 2, 1024, 0, "down", "Not responding"),
+    )
+    partitions: tuple[Partition, ...] = (Partition("cpu", True, "cpu-[0-1]", "1:00:00"),)
+    problems: tuple[str, ...] = ("cpu-1 has crashed",)
+
+
+@dataclass(frozen=True)
+class Verified:
+    passed: int = 43
+    failed: int = 0
+    skipped: int = 1
+    seconds: float = 12.34
+    failures: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Up:
+    changed: bool
+    steps: list[tuple[str, float]]
+    status: Status
+    verify: Verified | None
+
+
+@dataclass(frozen=True)
+class Action:
+    kind: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    name: str = "full"
+    state: str = "running"
+    running: int = 2
+    nodes: int = 3
+    network: str = "10.20.30.0/24"
+    directory: Path | None = None
+
+
+@dataclass
+class FakeLab:
+    """Every method notes that it was called, and raises `failure` if there is one."""
+
+    name: str = "full"
+    directory: Path = Path("/labs/.labctl/full")
+    calls: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+    actions: tuple[Action, ...] = ()
+    labs: tuple[Summary, ...] = ()
+    changed: bool = True
+    result: ConvergeResult | None = None
+    base: Path | None = None
+    definition: Any = None
+    user: str | None = None
+
+    NODES: ClassVar = {"all": ("slurmctld-0", "cpu-0", "cpu-1"), "@slurmd": ("cpu-0", "cpu-1")}
+
+    def define(self, definition: Any, *, base: Path, name: str | None, provider: str = "auto") -> FakeLab:
+        self.calls.append(f"define {name} {provider}")
+        self.definition, self.base, self.name = definition, base, name or definition.name
+        return self
+
+    def find(self, name: str | None, *, base: Path) -> FakeLab:
+        self.calls.append(f"find {name}")
+        self.base = base
+        return self
+
+    def all(self) -> tuple[Summary, ...]:
+        return self.labs
+
+    def _do(self, call: str, reporter: Any = None) -> None:
+        self.calls.append(call)
+        if reporter is not None:
+            with reporter.step("boot") as view:
+                view.node("cpu-0", "answered on SSH", "ok")
+        if self.failure is not None:
+            raise self.failure
+
+    def plan(self) -> tuple[Action, ...]:
+        self._do("plan")
+        return self.actions
+
+    def create(self, reporter: Any) -> None:
+        self._do("create", reporter)
+
+    def up(self, reporter: Any, *, verify: bool = True) -> Up:
+        self._do(f"up verify={verify}", reporter)
+        steps = [("network", 0.2), ("boot", 30.0), ("converge", 60.0)]
+        return Up(self.changed, steps, Status(), Verified() if verify else None)
+
+    def converge(
+        self, reporter: Any, *, tags: str = "", limit: str = "", check: bool = False
+    ) -> ConvergeResult:
+        self._do(f"converge {tags} {limit} {check}", reporter)
+        assert self.result is not None
+        return self.result
+
+    def verify(self, reporter: Any, *, expression: str = "", level: str = "full") -> Verified:
+        self._do(f"verify {expression} {level}", reporter)
+        return Verified()
+
+    def status(self) -> Status:
+        return Status()
+
+    def start(self, reporter: Any, nodes: str = "") -> None:
+        self._do(f"start {nodes}", reporter)
+
+    def stop(self, reporter: Any, nodes: str = "", *, force: bool = False) -> None:
+        self._do(f"stop {nodes} {force}", reporter)
+
+    def destroy(self, reporter: Any) -> None:
+        self._do("destroy", reporter)
+
+    def nodes(self, pattern: str) -> tuple[str, ...]:
+        if pattern in self.NODES["all"]:
+            return (pattern,)
+        if pattern not in self.NODES:
+            raise UsageError(f"there is no node {pattern}")
+        return self.NODES[pattern]
+
+    def ssh_command(
+        self, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None
+    ) -> list[str]:
+        """Runs the command here, with the node's name in NODE."""
+        assert not tty
+        self.user = user
+        return ["env", f"NODE={node}", *command]
