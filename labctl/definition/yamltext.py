@@ -16,7 +16,7 @@ _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
 class Unsafe(str):
-    """Text that Ansible must not take for a template, whatever is in it."""
+    """Text that Ansible must not take for a template: it is tagged where it looks like one."""
 
     __slots__ = ()
 
@@ -43,6 +43,8 @@ def _text(representer: SafeRepresenter, data: str) -> ScalarNode:
 
 
 def _unsafe(representer: SafeRepresenter, data: Unsafe) -> ScalarNode:
+    if not any(mark in data for mark in ("{{", "{%", "{#")):
+        return _text(representer, str(data))
     return representer.represent_scalar("!unsafe", str(data), style='"')
 
 

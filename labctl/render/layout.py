@@ -76,6 +76,7 @@ class Layout:
         directory: the lab's own files, ``.labctl/<name>``, absolute.
         public_key: the lab's public SSH key, one OpenSSH line.
         prefix: what libvirt's domain and volume names begin with.
+        pool: libvirt's storage pool for the box and the machines' disks.
     """
 
     lab: str
@@ -88,6 +89,7 @@ class Layout:
     directory: Path
     public_key: str
     prefix: str
+    pool: str = "default"
 
 
 @dataclass(frozen=True)

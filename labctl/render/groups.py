@@ -1,0 +1,40 @@
+"""Inventory groups: one for each role, one for each partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from labctl.definition.models import Node
+
+SERVERS = ("ldap_server", "nfs_server", "slurmctld", "slurmd")
+ROLES = (
+    "common",
+    "ldap_server",
+    "ldap_client",
+    "nfs_server",
+    "nfs_client",
+    "munge",
+    "slurm_common",
+    "slurmctld",
+    "slurmd",
+)
+
+
+def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """The nodes of each group, also of those that have none: playbooks ask for every one of them."""
+    nodes = list(nodes)
+    found = {role: [node.name for node in nodes if role in node.roles] for role in SERVERS}
+    slurm = [node.name for node in nodes if {"slurmctld", "slurmd"} & set(node.roles)]
+    found["ldap_client"] = [node.name for node in nodes]
+    found["nfs_client"] = [node.name for node in nodes if "nfs_server" not in node.roles]
+    found["munge"] = slurm
+    found["slurm_common"] = slurm
+    ordered = {role: found[role] for role in ROLES if role in found}
+    for name in dict.fromkeys(partition for node in nodes for partition in node.partitions):
+        ordered[partition_group(name)] = [node.name for node in nodes if name in node.partitions]
+    return ordered
+
+
+def partition_group(partition: str) -> str:
+    """The group of a partition's nodes; Ansible's group names have no hyphens."""
+    return f"partition_{partition.replace('-', '_')}"

@@ -1,0 +1,71 @@
+"""What slurm.conf and gres.conf say that is not in the machines themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labctl.definition.models import Node, Partition
+from labctl.definition.slurm_keys import HARDWARE_KEYS, NODE_KEYS, PARTITION_KEYS, canonical
+from labctl.render.groups import partition_group
+from labctl.render.layout import Layout
+
+
+def of_all(layout: Layout) -> dict[str, Any]:
+    """What is the same on every node: the cluster's name and its partitions."""
+    nodes = layout.definition.machines()
+    config: dict[str, Any] = {"ClusterName": layout.lab}
+    if any(set(_spelled(node.slurm, NODE_KEYS)) & set(HARDWARE_KEYS) for node in nodes):
+        # Else slurmd would refuse to be what its machine is not.
+        config["SlurmdParameters"] = "config_overrides"
+    default = layout.definition.default_partition()
+    return {
+        "slurm_common_config": config,
+        "slurm_common_partitions": [
+            {
+                "name": partition.name,
+                "group": partition_group(partition.name),
+                "options": _options(partition, partition.name == default),
+            }
+            for partition in layout.definition.partitions
+        ],
+    }
+
+
+def of_node(node: Node) -> dict[str, Any]:
+    """What is one node's own: features, GPUs, and what overrides its hardware."""
+    if "slurmd" not in node.roles:
+        return {}
+    line: dict[str, Any] = {}
+    if node.features:
+        line["Feature"] = ",".join(node.features)
+    if node.gpus:
+        line["Gres"] = f"gpu:{node.gpu_type}:{node.gpus}"
+    variables: dict[str, Any] = {"slurm_common_node": {**line, **_spelled(node.slurm, NODE_KEYS)}}
+    if node.gpus:
+        variables["slurm_common_fake_gpus"] = node.gpus
+        variables["slurm_common_gres"] = [_gres(node)]
+    return variables
+
+
+def _gres(node: Node) -> dict[str, str]:
+    """The one recipe by which a job sees its GPUs and nothing pretends to be CUDA.
+
+    Without File= the node is INVAL; without no_gpu_env Slurm sets CUDA_VISIBLE_DEVICES for devices that
+    are none.
+    """
+    index = "0" if node.gpus == 1 else f"[0-{node.gpus - 1}]"
+    return {"Name": "gpu", "Type": node.gpu_type, "File": f"/dev/fakegpu{index}", "Flags": "no_gpu_env"}
+
+
+def _options(partition: Partition, default: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if default:
+        options["Default"] = "YES"
+    if partition.max_time is not None:
+        options["MaxTime"] = partition.max_time
+    return {**options, **_spelled(partition.options, PARTITION_KEYS)}
+
+
+def _spelled(keys: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    """The same keys as slurm.conf(5) spells them, so that one key is not there in two spellings."""
+    return {canonical(key, known) or key: value for key, value in keys.items()}

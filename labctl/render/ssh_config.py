@@ -1,0 +1,52 @@
+"""A lab's SSH configuration, for people (``ssh -F .labctl/full/ssh_config cpu-0``) and for labctl itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labctl.render.layout import Layout
+
+#: One connection a node for everything. %i is the local user's number: the folder is that user's alone.
+#: Unix sockets allow 107 characters, and ssh adds some of its own while it connects: the path is short.
+CONTROL_PATH = "/tmp/labctl-%i/%C"  # noqa: S108 - the folder is made with mode 0700 before it is used
+
+
+def ssh_config(layout: Layout) -> str:
+    """The text of the lab's ssh_config."""
+    head = f"# The nodes of the lab {layout.lab}: ssh -F {layout.directory / 'ssh_config'} {_first(layout)}\n"
+    nodes = [_block(machine.node.name, {"HostName": str(machine.address)}) for machine in layout.machines]
+    names = " ".join(machine.node.name for machine in layout.machines)
+    return "\n".join([head, *nodes, _block(names, _common(layout))])
+
+
+def _common(layout: Layout) -> dict[str, str]:
+    return {
+        "User": layout.box.user,
+        "IdentityFile": quoted(layout.directory / "id_ed25519"),
+        "IdentitiesOnly": "yes",
+        "PreferredAuthentications": "publickey",
+        "UserKnownHostsFile": quoted(layout.directory / "known_hosts"),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "accept-new",
+        "ControlMaster": "auto",
+        "ControlPersist": "10m",
+        "ControlPath": CONTROL_PATH,
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "4",
+        "ConnectTimeout": "10",
+        "LogLevel": "ERROR",
+    }
+
+
+def quoted(path: Path) -> str:
+    """A path as ssh_config(5) reads it: between double quotes, its % not a token."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def _block(hosts: str, options: dict[str, str]) -> str:
+    return "".join([f"Host {hosts}\n", *(f"    {key} {value}\n" for key, value in options.items())])
+
+
+def _first(layout: Layout) -> str:
+    return layout.machines[0].node.name

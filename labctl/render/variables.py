@@ -1,0 +1,90 @@
+"""The roles' variables, derived from a definition and from where its machines are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from labctl.definition.accounts import primary_gid, resolve
+from labctl.definition.models import Node, User
+from labctl.definition.yamltext import Unsafe
+from labctl.render import groups, slurm, storage
+from labctl.render.layout import Layout, Secrets
+from labctl.render.merge import merged
+
+
+def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What every node is told, the user's variables `given` included."""
+    derived = {
+        "common_hosts": True,
+        # A box that is booted by its kernel is told its name by that; any other one by the role.
+        "common_hostname": layout.box.kernel is None,
+        **({f"{role}_install": False for role in groups.ROLES} if layout.box.baked else {}),
+        **_directory(layout, secrets),
+        **storage.server(layout),
+        **slurm.of_all(layout),
+        **_verification(layout),
+    }
+    return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))
+
+
+def of_node(node: Node) -> dict[str, Any]:
+    """What one node alone is told."""
+    return slurm.of_node(node) | storage.of_node(node)
+
+
+def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
+    """What nobody but the lab's owner may read."""
+    users = layout.definition.users
+    return {
+        "munge_key": secrets.munge_key,
+        "ldap_server_tls_key": secrets.private_keys[host(layout, "ldap_server")],
+        "lab_password_hashes": {user.name: secrets.password_hashes[user.name] for user in users},
+        "verify_password": Unsafe(secrets.passwords[users[0].name]),
+    }
+
+
+def host(layout: Layout, role: str) -> str:
+    """The one node that has the role."""
+    return next(machine.node.name for machine in layout.machines if role in machine.node.roles)
+
+
+def _directory(layout: Layout, secrets: Secrets) -> dict[str, Any]:
+    definition = layout.definition
+    server = host(layout, "ldap_server")
+    suffix = f"dc={layout.lab},dc=lab"
+    return {
+        "ldap_server_suffix": suffix,
+        "ldap_server_organization": layout.lab,
+        "ldap_server_users": [_account(layout, user) for user in definition.users],
+        "ldap_server_groups": [
+            {"name": group.name, "gid": group.gid, "members": list(group.members)}
+            for group in resolve(definition.users, definition.groups)
+        ],
+        "ldap_server_tls_ca": secrets.ca_certificate,
+        "ldap_server_tls_certificate": secrets.certificates[server],
+        "ldap_client_uris": [f"ldap://{server}"],
+        "ldap_client_base": definition.vars.get("ldap_server_suffix", suffix),
+        "ldap_client_tls_ca": secrets.ca_certificate,
+    }
+
+
+def _account(layout: Layout, user: User) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "uid": user.uid,
+        "gid": primary_gid(user, layout.definition.groups),
+        "gecos": Unsafe(user.gecos) if user.gecos else user.name,
+        "home": user.directory,
+        "shell": user.shell,
+        "password_hash": f"{{{{ lab_password_hashes['{user.name}'] }}}}",
+        "ssh_keys": [Unsafe(layout.public_key.strip())],
+    }
+
+
+def _verification(layout: Layout) -> dict[str, Any]:
+    """What the suite in tests/verify logs in as; no role reads it."""
+    return {
+        "verify_user": layout.definition.users[0].name,
+        "verify_ssh_key": str(layout.directory / "id_ed25519"),
+    }
