@@ -1,0 +1,50 @@
+#!/bin/sh
+# Makes the tree in $1 a machine of a lab. Runs once, at the end of the box's build, as root of that tree.
+# MASK, DISABLE and BLACKLIST come from the recipe and from the roles.
+set -eu
+root=$1
+
+mkdir -p "$root/etc/systemd/network" "$root/etc/ssh/sshd_config.d"
+cat > "$root/etc/systemd/network/80-dhcp.network" <<'EOF'
+[Match]
+Type=ether
+
+[Network]
+DHCP=ipv4
+IPv6AcceptRA=no
+LinkLocalAddressing=no
+EOF
+
+# Every machine makes its own host key when it first boots; one kind is enough, and RSA takes minutes to make under emulation.
+cat > "$root/etc/systemd/system/ssh-hostkey.service" <<'EOF'
+[Unit]
+Description=Host key of this machine
+Before=ssh.service
+ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
+
+[Install]
+WantedBy=multi-user.target
+EOF
+printf 'HostKey /etc/ssh/ssh_host_ed25519_key\nPasswordAuthentication no\nUseDNS no\n' > "$root/etc/ssh/sshd_config.d/10-box.conf"
+
+printf '/dev/vda / ext4 rw,noatime 0 1\n' > "$root/etc/fstab"
+for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/etc/modprobe.d/box.conf"
+
+# shellcheck disable=SC2086  # a list of units
+chroot "$root" systemctl --quiet disable $DISABLE
+for unit in $MASK; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
+chroot "$root" systemctl --quiet enable systemd-networkd.service ssh-hostkey.service
+
+# The modules that find the root disk, and nothing that depends on the machine this was built on.
+release=$(ls "$root/lib/modules")
+chroot "$root" mktirfs --auto-modules=no --microcode=no --include-modules=virtio_pci,virtio_blk \
+    -o "/boot/initrd.img-$release" "$release"
+
+# Nothing that one machine has and the next must not have.
+rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/munge/munge.key" "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
+: > "$root/etc/machine-id"

@@ -1,0 +1,89 @@
+"""Runs other programs so that nothing of what they say is lost and nothing of them is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from labctl.errors import LabError
+
+
+class ProcessError(LabError):
+    """A program ended with an error.
+
+    Attributes:
+        code: its exit code.
+        tail: the last lines it printed.
+    """
+
+    def __init__(self, what: str, *, why: str, hint: str, code: int, tail: Sequence[str]) -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.code = code
+        self.tail = tuple(tail)
+
+
+def run_logged(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    on_line: Callable[[str], None] = lambda _: None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> None:
+    """Runs a program to its end, each line of its output appended to ``log`` and handed to ``on_line``.
+
+    If the caller is interrupted, the program and all its children are ended first.
+
+    Raises:
+        ProcessError: it could not be started or ended with an error; ``tail`` has its last 12 lines.
+    """
+    tail: deque[str] = deque(maxlen=12)
+    with log.open("a", encoding="utf-8") as out:
+        out.write(f"$ {' '.join(argv)}\n")
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env=None if env is None else {**os.environ, **env},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProcessError(
+                f"{argv[0]} could not be started", why=str(error), hint="labctl doctor", code=127, tail=()
+            ) from error
+        try:
+            for line in process.stdout or ():
+                out.write(line)
+                tail.append(line.rstrip())
+                on_line(line.rstrip())
+            code = process.wait()
+        except BaseException:
+            end(process)
+            raise
+    if code != 0:
+        raise ProcessError(
+            f"{argv[0]} failed with exit code {code}", why="\n".join(tail), hint=f"the whole log: {log}", code=code, tail=tail
+        )
+
+
+def end(process: subprocess.Popen[str], *, patience: float = 20) -> None:
+    """Ends a process and its session: asks first, insists after ``patience`` seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            continue
+        return

@@ -1,0 +1,286 @@
+"""Builds the boxes that machines start from, and keeps them: each whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from labctl.console import Reporter, StepView
+from labctl.errors import BoxError, HostError, UsageError
+from labctl.process import run_logged
+from labctl.steps.recipe import Recipe, names, recipe
+
+_SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
+
+# A direct boot from the box's own kernel; whoever uses the box without labctl logs in with Vagrant's well-known key,
+# which is given on the kernel's command line and so is not in the image.
+_VAGRANTFILE = """\
+Vagrant.configure("2") do |config|
+  key = Vagrant.source_root.join("keys", "vagrant.pub").read.split[0, 2].join(" ")
+  config.ssh.username = "root"
+  config.vm.synced_folder ".", "/vagrant", disabled: true
+  config.vm.allow_hosts_modification = false
+  config.vm.provider :libvirt do |libvirt|
+    libvirt.kernel = File.expand_path("vmlinuz", __dir__)
+    libvirt.initrd = File.expand_path("initrd", __dir__)
+    libvirt.cmd_line = %(root=/dev/vda rw console=ttyS0 systemd.set_credential="ssh.authorized_keys.root:#{key}")
+  end
+end
+"""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in the user's cache.
+
+    Attributes:
+        name: such as ``debian-12``.
+        version: content hash of what it was made from.
+        path: its folder, with ``<name>.box``, ``vmlinuz`` and ``initrd``.
+        size_bytes: of the box file.
+        created: seconds since the epoch.
+        sha256: of each file, by name.
+    """
+
+    name: str
+    version: str
+    path: Path
+    size_bytes: int
+    created: float
+    sha256: dict[str, str]
+
+    @property
+    def file(self) -> Path:
+        """The Vagrant box itself."""
+        return self.path / f"{self.name}.box"
+
+    @property
+    def vagrant_name(self) -> str:
+        """The name under which Vagrant knows it; another version is another name."""
+        return f"labctl-{self.name}-{self.version}"
+
+
+def is_own(name: str) -> bool:
+    """Whether labctl builds the box; every other name is left to Vagrant."""
+    return name in names()
+
+
+def boxes() -> tuple[Box, ...]:
+    """All boxes in the cache, the newest first."""
+    found = (_read(path) for path in sorted(_cache().glob("*/box.json")))
+    return tuple(sorted((box for box in found if box), key=lambda box: -box.created))
+
+
+def current(name: str) -> Box | None:
+    """The built box that matches today's recipe and roles; None if it must be built."""
+    return _read(_home(recipe(name)) / "box.json")
+
+
+def build(name: str, reporter: Reporter, *, force: bool = False) -> Box:
+    """Builds a box, unless one with the same content hash is there.
+
+    Raises:
+        UsageError: labctl has no recipe of that name.
+        HostError: a tool or the space is missing.
+        BoxError: mmdebstrap or what follows it failed.
+    """
+    wanted = recipe(name)
+    _cache().mkdir(parents=True, exist_ok=True)
+    with FileLock(_cache() / f"{name}.lock"):
+        found = current(name)
+        if found and not force:
+            return found
+        _check_host()
+        log = _cache() / f"{name}.log"
+        log.write_text("")
+        with reporter.step("box", log=log) as view, _workshop() as work:
+            _make(wanted, work, view, log)
+            target = _home(wanted)
+            shutil.rmtree(target, ignore_errors=True)
+            (work / "box").rename(target)
+    built = current(name)
+    if built is None:
+        raise BoxError(f"the box {name} was built but cannot be read back", hint=f"the whole log: {log}")
+    return built
+
+
+def check(box: Box) -> None:
+    """Reads the box and compares it with the sums taken when it was built.
+
+    Raises:
+        BoxError: a file is missing or not what was built.
+    """
+    for name, expected in box.sha256.items():
+        path = box.path / name
+        if not path.is_file() or _sha256(path) != expected:
+            raise BoxError(
+                f"the box {box.name} is damaged",
+                why=f"{path} is not the file that was built",
+                hint=f"labctl box build {box.name} --force",
+            )
+
+
+def remove(name: str) -> tuple[Box, ...]:
+    """Removes all builds of a box from the cache and returns them.
+
+    Raises:
+        UsageError: there is none.
+    """
+    doomed = tuple(box for box in boxes() if box.name == name)
+    if not doomed:
+        raise UsageError(f"no box {name!r} has been built", hint="labctl box list shows what there is")
+    for box in doomed:
+        shutil.rmtree(box.path)
+    return doomed
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("labctl") / "boxes"
+
+
+def _home(wanted: Recipe) -> Path:
+    return _cache() / f"{wanted.name}-{wanted.key}"
+
+
+def _read(path: Path) -> Box | None:
+    try:
+        facts = json.loads(path.read_text())
+        box = Box(path=path.parent, **facts)
+    except (OSError, ValueError, TypeError):
+        return None
+    return box if box.file.is_file() else None
+
+
+def _check_host() -> None:
+    missing = [tool for tool in ("mmdebstrap", "mke2fs", "qemu-img") if not shutil.which(tool)]
+    if missing:
+        raise HostError(f"{', '.join(missing)} not installed", hint="labctl doctor --fix")
+    for directory in (_cache(), Path("/var/tmp")):  # noqa: S108 - only asked how full it is
+        free = shutil.disk_usage(directory).free
+        if free < _SPACE_NEEDED:
+            raise HostError(
+                f"not enough space to build a box in {directory}",
+                why=f"{free // 1024**2} MiB free, {_SPACE_NEEDED // 1024**2} MiB needed",
+                hint="make room, or set XDG_CACHE_HOME to a larger disk",
+            )
+
+
+@contextmanager
+def _workshop() -> Iterator[Path]:
+    """A folder on a real disk that mmdebstrap's user namespace can write to as well."""
+    with tempfile.TemporaryDirectory(prefix="labctl-box.", dir="/var/tmp") as name:  # noqa: S108 - mkdtemp makes it
+        work = Path(name)
+        work.chmod(0o1777)
+        (work / "box").mkdir()
+        yield work
+
+
+def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
+    raw, box = work / "disk.raw", work / "box"
+    with raw.open("wb") as image:
+        image.truncate(wanted.disk_size * 1024**3)
+    raw.chmod(0o666)
+    view.node(wanted.name, "installing packages (1 to 5 minutes)")
+    tree = work / "tree"
+    try:
+        run_logged(_mmdebstrap(wanted, work), log=log, on_line=lambda line: _progress(line, wanted.name, view))
+        view.node(wanted.name, "packing the image")
+        for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
+            kernel = next((tree / "boot").glob(pattern))
+            run_logged([*_as_root(), "sh", "-c", f"cat {kernel} > {work / name}"], log=log)
+            shutil.copyfile(work / name, box / name)
+        # No journal: a machine's disk is thrown away with the machine.
+        options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1", "-L", "root"]
+        run_logged([*_as_root(), "mke2fs", *options, "-d", str(tree), str(raw)], log=log)
+    finally:
+        run_logged([*_as_root(), "rm", "-rf", str(tree)], log=log)
+    run_logged(["qemu-img", "convert", "-O", "qcow2", str(raw), str(box / "box.img")], log=log)
+    raw.unlink()
+    _pack(wanted, box)
+    facts = {
+        "name": wanted.name,
+        "version": wanted.key,
+        "created": time.time(),
+        "size_bytes": (box / f"{wanted.name}.box").stat().st_size,
+        "sha256": {path.name: _sha256(path) for path in sorted(box.iterdir())},
+    }
+    (box / "box.json").write_text(json.dumps(facts, indent=2))
+    view.node(wanted.name, f"{facts['size_bytes'] // 1024**2} MiB, version {wanted.key}", "ok")
+
+
+def _as_root() -> list[str]:
+    """What makes a command see the tree's owners as they are: nothing for root, a user namespace for others."""
+    return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
+
+
+def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
+    answers = "\n".join(wanted.debconf)
+    settings = f"MASK='{' '.join(wanted.mask)}' DISABLE='{' '.join(wanted.disable)}' BLACKLIST='{' '.join(wanted.blacklist)}'"
+    customize = work / "customize.sh"
+    shutil.copy(wanted.customize, customize)
+    return [
+        "mmdebstrap",
+        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+        "--variant=minbase",
+        "--format=directory",
+        f"--include={','.join(wanted.packages)}",
+        f"--essential-hook=printf '%s\\n' '{answers}' | chroot \"$1\" debconf-set-selections",
+        f"--customize-hook={settings} sh {customize} \"$1\"",
+        '--aptopt=APT::Install-Recommends "false"',
+        '--aptopt=Acquire::Languages "none"',
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        wanted.suite,
+        str(work / "tree"),
+        *_mirrors(wanted.suite),
+    ]
+
+
+def _mirrors(suite: str) -> list[str]:
+    """The host's own sources of this release, as apt reads them; none means mmdebstrap's default."""
+    columns = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
+    asked = subprocess.run(
+        ["apt-get", "indextargets", "--format", columns, "Created-By: Packages"], capture_output=True, text=True, check=False
+    )
+    lines = []
+    for row in asked.stdout.splitlines():
+        uri, release, component = row.split("|")
+        if release.split("-")[0].split("/")[0] == suite and component == "main":
+            lines.append(f"deb {uri} {release} {component}")
+    return list(dict.fromkeys(lines))
+
+
+def _progress(line: str, name: str, view: StepView) -> None:
+    if line.startswith("I: ") and "hook" not in line:
+        view.node(name, line.removeprefix("I: "))
+
+
+def _pack(wanted: Recipe, box: Path) -> None:
+    """Makes the Vagrant box; only it, the kernel and the initrd are kept."""
+    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": wanted.disk_size}
+    (box / "metadata.json").write_text(json.dumps(metadata))
+    (box / "Vagrantfile").write_text(_VAGRANTFILE)
+    with tarfile.open(box / f"{wanted.name}.box", "w") as archive:
+        for name in ("metadata.json", "Vagrantfile", "box.img", "vmlinuz", "initrd"):
+            archive.add(box / name, arcname=name)
+    for name in ("metadata.json", "Vagrantfile", "box.img"):
+        (box / name).unlink()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,93 @@
+"""What a box is made of: the recipe that ships with labctl and the packages that the roles name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from labctl.errors import UsageError
+from labctl.resources import resource
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what a box has inside.
+
+    Attributes:
+        name: of the box, such as ``debian-12``.
+        suite: the distribution's release that mmdebstrap installs.
+        disk_size: of the image, in GiB; the file is sparse.
+        packages: installed when the box is built, those of all roles among them.
+        debconf: answers given before packages are configured, as debconf-set-selections reads them.
+        disable: units that stay off until a role turns them on.
+        mask: units that no machine of a lab needs.
+        blacklist: kernel modules that shall not load themselves.
+        customize: the script that finishes the tree.
+        key: content hash of all of the above; equal keys mean equal boxes, but for the age of the packages.
+    """
+
+    name: str
+    suite: str
+    disk_size: int
+    packages: tuple[str, ...]
+    debconf: tuple[str, ...]
+    disable: tuple[str, ...]
+    mask: tuple[str, ...]
+    blacklist: tuple[str, ...]
+    customize: Path
+    key: str
+
+
+def names() -> tuple[str, ...]:
+    """The boxes that labctl can build."""
+    return tuple(sorted(path.parent.name for path in _boxes().glob("*/recipe.yml")))
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a box that labctl builds.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    directory = _boxes() / name
+    if not (directory / "recipe.yml").is_file():
+        raise UsageError(f"there is no recipe for a box {name!r}", hint=f"boxes that labctl builds: {', '.join(names())}")
+    own = _yaml(directory / "recipe.yml")
+    roles = [_yaml(path) for path in sorted(resource("roles").glob("*/vars/Debian.yml"))]
+    customize = directory / "customize.sh"
+    parts: dict[str, Any] = {
+        "suite": own["suite"],
+        "disk_size": own["disk_size"],
+        "packages": _union(own["packages"], *_collected(roles, "_packages")),
+        "debconf": _union(*_collected(roles, "_debconf")),
+        "disable": _union(*_collected(roles, "_services")),
+        "mask": tuple(own["mask"]),
+        "blacklist": tuple(own["blacklist"]),
+    }
+    # A masked unit cannot be disabled, and need not be.
+    parts["disable"] = tuple(unit for unit in parts["disable"] if unit not in parts["mask"])
+    digest = hashlib.sha256(repr(sorted(parts.items())).encode() + customize.read_bytes())
+    return Recipe(name=name, customize=customize, key=digest.hexdigest()[:12], **parts)
+
+
+def _boxes() -> Path:
+    return Path(__file__).parent.parent / "boxes"
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(path)
+    return loaded
+
+
+def _collected(roles: list[dict[str, Any]], suffix: str) -> Iterator[list[str]]:
+    for variables in roles:
+        yield from (value for key, value in sorted(variables.items()) if key.endswith(suffix))
+
+
+def _union(*lists: list[str]) -> tuple[str, ...]:
+    return tuple(sorted({item for items in lists for item in items}))
