@@ -192,7 +192,8 @@ def reporter(*, quiet: bool = False) -> Reporter:
     """The reporter that fits where stderr goes: a live tree on a terminal, plain lines elsewhere."""
     if quiet:
         return silent()
-    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    able = os.environ.get("TERM", "dumb") != "dumb" and sys.stderr.encoding.lower().startswith("utf")
+    if sys.stderr.isatty() and able:
         from labctl.live import LiveReporter  # noqa: PLC0415 - rich is slow to import and not needed elsewhere
 
         return LiveReporter()

@@ -43,15 +43,19 @@ def list_(as_json: Json = False) -> None:
     else:
         show.table(
             ("box", "version", "size", "created", "path"),
-            [(box.name, box.version, f"{box.size_bytes >> 20} MiB", box.created, box.path) for box in found],
+            [
+                (box.name, box.version, f"{box.size_bytes >> 20} MiB", show.moment(box.created), box.path)
+                for box in found
+            ],
         )
 
 
 def remove(name: Annotated[str, typer.Argument(metavar="BOX", help="Name of the box.")]) -> None:
-    """Remove a box."""
+    """Remove a box, in all its versions."""
     from labctl.steps import box as boxes  # noqa: PLC0415
 
-    boxes.remove(name)
+    for box in boxes.remove(name):
+        print(f"removed {box.name} {box.version}")
 
 
 app.add("build", build, ("labctl box build", "labctl box build debian-12 --force"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def duration(seconds: float) -> str:
     if days < 1:
         return f"{hours} h {minutes % 60:02d} m"
     return f"{days} d {hours % 24:02d} h"
+
+
+def moment(seconds: float) -> str:
+    """Seconds since the epoch as a date and time of this place."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def waterfall(steps: Sequence[tuple[str, float]], *, width: int = 40) -> None:

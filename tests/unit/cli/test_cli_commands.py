@@ -9,9 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_lab import Action, Cli, FakeLab, Status, Summary
+from fake_lab import Action, Cli, FakeLab, Status, Summary, Verified
 
 from labctl.cli import show, show_lab
+from labctl.errors import VerifyError
 from labctl.steps.ansible_events import HostResult
 from labctl.steps.converge import ConvergeResult
 
@@ -99,6 +100,17 @@ def test_verify(cli: Cli, lab: FakeLab) -> None:
     assert cli("verify", "full", "-k", "ldap", "--quick").out.startswith("verified: 43 tests passed")
     assert lab.calls == ["find full", "verify ldap quick"]
     assert json.loads(cli("verify", "--json").out)["passed"] == 43
+    cli("verify", "--disruptive")
+    assert lab.calls[-1] == "verify  disruptive"
+    assert cli("verify", "--disruptive", "--quick").code == 2
+
+
+def test_verify_as_json_shows_failures_as_well(cli: Cli, lab: FakeLab) -> None:
+    lab.failure = VerifyError("1 test failed")
+    lab.failure.result = Verified(failed=1)  # type: ignore[attr-defined]
+    run = cli("verify", "--json")
+    assert (run.code, json.loads(run.out)["failed"]) == (7, 1)
+    assert "error: 1 test failed" in run.err
 
 
 def test_status(cli: Cli, lab: FakeLab) -> None:
@@ -150,15 +162,19 @@ def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch, ok: bool | None, word
 
 def test_box(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     made = SimpleNamespace(
-        name="debian-12", version="abc", path=Path("/b"), size_bytes=3 << 20, created="today"
+        name="debian-12", version="abc", path=Path("/b"), size_bytes=3 << 20, created=86400.0 * 365
     )
     removed: list[str] = []
-    boxes = SimpleNamespace(build=lambda *_, **__: made, boxes=lambda: (made,), remove=removed.append)
+    boxes = SimpleNamespace(
+        build=lambda *_, **__: made,
+        boxes=lambda: (made,),
+        remove=lambda name: removed.append(name) or (made,),
+    )
     monkeypatch.setattr("labctl.steps.box", boxes, raising=False)
     monkeypatch.setitem(sys.modules, "labctl.steps.box", boxes)
     assert cli("box", "build").out == "debian-12 abc: /b\n"
     assert "debian-12  abc      3 MiB" in cli("box", "list").out
-    assert cli("box", "rm", "debian-12").code == 0
+    assert cli("box", "rm", "debian-12").out == "removed debian-12 abc\n"
     assert removed == ["debian-12"]
 
 
