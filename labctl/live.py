@@ -23,6 +23,13 @@ MARKS = {
 }
 
 
+NAME_WIDTH = 12
+
+
+def _width(step: Step) -> int:
+    return max((NAME_WIDTH, *map(len, list(step.nodes))))
+
+
 def clock_text(seconds: float) -> str:
     """``8.2 s`` or ``2 m 05 s``: what a person reads at a glance."""
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
@@ -69,8 +76,9 @@ class LiveReporter(BaseReporter):
         """A finished step: one line, and below it what stays of a failure."""
         lines: list[RenderableType] = [self._line(step.outcome, step.name, step.last_note, step.seconds)]
         if step.outcome == "failed":
+            width = _width(step)
             lines += [
-                self._line("failed", name, line.text, None, indent=2)
+                self._line("failed", name, line.text, None, indent=2, width=width)
                 for name, line in step.nodes.items()
                 if line.state == "failed"
             ]
@@ -94,17 +102,19 @@ class LiveReporter(BaseReporter):
             Text(clock_text(step.seconds), style="dim"),
             Text(step.last_note, style="dim", no_wrap=True, overflow="ellipsis"),
         )
-        nodes = []
+        nodes, width = [], _width(step)
         for name, line in list(step.nodes.items()):
             seconds = self.clock() - line.since if line.state == "running" else None
-            nodes.append(self._line(line.state, name, line.text, seconds, indent=2))
+            nodes.append(self._line(line.state, name, line.text, seconds, indent=2, width=width))
         return [head, *nodes]
 
     @staticmethod
-    def _line(state: str, name: str, text: str, seconds: float | None, *, indent: int = 0) -> Text:
+    def _line(
+        state: str, name: str, text: str, seconds: float | None, *, indent: int = 0, width: int = NAME_WIDTH
+    ) -> Text:
         mark, style = MARKS.get(state, MARKS["running"])
         line = Text(" " * indent, no_wrap=state != "failed", overflow="ellipsis")
-        line.append(f"{mark} ", style=style).append(f"{name:<12} ", style="bold" if not indent else "")
+        line.append(f"{mark} ", style=style).append(f"{name:<{width}} ", style="bold" if not indent else "")
         if seconds is not None:
             line.append(f"{clock_text(seconds):>8}  ", style="dim")
         return line.append(text, style=style if state == "failed" else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,37 @@ def test_ctrl_c_when_the_lab_cannot_even_be_asked(
     run = cli("up", "full")
     assert run.code == 130
     assert "the lab full is half-made" in run.err
+
+
+# `labctl up` that says when it is at work and then waits for ever.
+WAITS = """
+import os, signal, sys
+sys.path.insert(0, {folder!r})
+from fake_lab import FakeLab
+from labctl.cli import main, state
+lab = FakeLab()
+def wait(*_, **__):
+    os.write(1, b"at work\\n")
+    signal.pause()
+lab.up = wait
+state.lab_type = lambda: lab
+main(["up"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_labctl_in_words(number: signal.Signals) -> None:
+    script = WAITS.format(folder=str(Path(__file__).parent))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.startswith("error: interrupted\n  the lab full is running")
+    assert "Traceback" not in err
 
 
 def test_progress_goes_to_stderr_and_json_alone_to_stdout(cli: Cli) -> None:
