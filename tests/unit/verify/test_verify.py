@@ -1,0 +1,306 @@
+"""The step verify runs a suite as it is, wherever it lies, and says in words how it went."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from labctl.errors import VerifyError
+from labctl.steps import verify as step
+from labctl.steps.verify import SuiteFailed, VerifyResult, verify
+from labctl.steps.verify_report import words
+
+CONFTEST = """
+import pytest
+def pytest_addoption(parser):
+    parser.addoption("--inventory")
+    parser.addoption("--disruptive", action="store_true")
+def pytest_generate_tests(metafunc):
+    if "node" in metafunc.fixturenames:
+        metafunc.parametrize("node", ["cpu-0", "cpu-1"])
+"""
+PYTEST_INI = """
+[pytest]
+addopts = --assert=plain --tb=short --strict-markers
+markers =
+    quick: some
+    disruptive: reboots
+"""
+
+
+@dataclass
+class View:
+    """Remembers what it was told."""
+
+    nodes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def node(self, node: str, text: str, state: str = "running") -> None:
+        self.nodes.setdefault(node, []).append((state, text))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@dataclass
+class Bench:
+    """A suite of one file, and what the step was given."""
+
+    folder: Path
+    view: View = field(default_factory=View)
+
+    @property
+    def suite(self) -> Path:
+        return self.folder / "suite"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "lab" / "logs" / "verify.log"
+
+    @property
+    def junit(self) -> Path:
+        return self.folder / "lab" / "logs" / "verify.xml"
+
+    def write(self, tests: str) -> None:
+        self.suite.mkdir(exist_ok=True)
+        (self.suite / "pytest.ini").write_text(PYTEST_INI)
+        (self.suite / "conftest.py").write_text(CONFTEST)
+        (self.suite / "test_nfs.py").write_text("import os, time, pytest\n" + tests)
+
+    def run(self, **options: object) -> VerifyResult:
+        return verify(
+            self.folder / "hosts.yml",
+            suite=self.suite,
+            view=self.view,
+            junit=self.junit,
+            log=self.log,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_what_passes_and_what_is_skipped_is_counted(bench: Bench) -> None:
+    bench.write("""
+def test_mounts(node): pass
+def test_gpus(): pytest.skip("the inventory has no GPU")
+""")
+    result = bench.run()
+    assert (result.passed, result.failed, result.skipped) == (2, 0, 1)
+    assert result.skips == {"test_nfs.py::test_gpus": "the inventory has no GPU"}
+    assert result.seconds > 0
+    assert bench.view.notes[-1] == "2 passed, 1 skipped"
+
+
+def test_each_node_shows_what_it_is_asked_and_how_that_ended(bench: Bench) -> None:
+    bench.write("""
+def test_mounts_are_there(node): pass
+def test_export(): pass
+""")
+    bench.run()
+    assert bench.view.nodes["cpu-0"] == [("running", "nfs: mounts are there [cpu-0]"), ("ok", "1 passed")]
+    assert bench.view.nodes["cluster"] == [("running", "nfs: export"), ("ok", "1 passed")]
+
+
+def test_a_failure_says_test_node_reason_and_what_to_do(bench: Bench) -> None:
+    bench.write("""
+def test_mounts(node):
+    assert node == "cpu-0", f"{node}: /home is on ext4, expected an NFSv4 mount"
+""")
+    with pytest.raises(SuiteFailed) as caught:
+        bench.run()
+    error = caught.value
+    assert error.what == "1 of 2 tests failed"
+    assert error.why == "nfs: mounts [cpu-1]\n  cpu-1: /home is on ext4, expected an NFSv4 mount"
+    assert str(bench.log) in error.hint
+    assert "labctl verify -k test_mounts" in error.hint
+    assert [(one.node, one.message) for one in error.result.failures] == [
+        ("cpu-1", "cpu-1: /home is on ext4, expected an NFSv4 mount")
+    ]
+    assert bench.view.nodes["cpu-1"][-1][0] == "failed"
+    assert bench.view.nodes["cpu-0"][-1] == ("ok", "1 passed")
+    assert "1 failed, 1 passed" in bench.log.read_text()
+
+
+def test_a_node_that_failed_stays_failed_on_screen(bench: Bench) -> None:
+    bench.write("""
+def test_a(node): assert node != "cpu-1", "cpu-1: no"
+def test_b(node): pass
+""")
+    with pytest.raises(SuiteFailed):
+        bench.run()
+    assert bench.view.nodes["cpu-1"][-1] == ("failed", "nfs: a [cpu-1]: cpu-1: no")
+
+
+def test_one_cause_is_told_once(bench: Bench) -> None:
+    """A node that does not answer fails every test about it, in the fixture."""
+    bench.write("""
+class NodeError(Exception): pass
+@pytest.fixture
+def facts(node): raise NodeError("cpu-0 cannot be reached: no route")
+def test_a(facts): pass
+def test_b(facts): pass
+def test_c(): assert False, "other"
+""")
+    with pytest.raises(SuiteFailed) as caught:
+        bench.run()
+    assert caught.value.why == (
+        "nfs: a [cpu-0] (and 3 more)\n  cpu-0 cannot be reached: no route\nnfs: c\n  other"
+    )
+
+
+def test_not_every_failure_is_listed(bench: Bench) -> None:
+    bench.write("""
+@pytest.mark.parametrize("number", range(9))
+def test_a(number): assert False, f"cause {number}"
+""")
+    with pytest.raises(SuiteFailed) as caught:
+        bench.run()
+    assert caught.value.why.endswith("... and 6 other causes")
+    assert len(caught.value.result.failures) == 9
+
+
+@pytest.mark.parametrize(("level", "passed"), [("quick", 1), ("full", 2), ("disruptive", 1)])
+def test_a_level_chooses_the_tests(bench: Bench, level: step.Level, passed: int) -> None:
+    bench.write("""
+@pytest.mark.quick
+def test_answers(): pass
+def test_mounts(): pass
+@pytest.mark.disruptive
+def test_reboot(pytestconfig): assert pytestconfig.getoption("--disruptive"), "not told"
+""")
+    assert bench.run(level=level).passed == passed
+
+
+def test_an_expression_chooses_among_them(bench: Bench) -> None:
+    bench.write("def test_mounts(node): pass\ndef test_export(): pass\n")
+    assert bench.run(expression="mounts and cpu-1").passed == 1
+
+
+def test_nothing_run_is_not_verified(bench: Bench) -> None:
+    bench.write("def test_mounts(node): pass\n")
+    with pytest.raises(VerifyError, match="nothing is verified") as caught:
+        bench.run(expression="gpus")
+    assert caught.value.why == "no test matches 'gpus'"
+
+
+def test_everything_skipped_is_not_verified(bench: Bench) -> None:
+    bench.write("def test_mounts(): pytest.skip('no nfs_server')\n")
+    with pytest.raises(VerifyError, match="nothing is verified") as caught:
+        bench.run()
+    assert caught.value.why == "no nfs_server"
+
+
+def test_a_suite_that_cannot_run_says_why(bench: Bench) -> None:
+    bench.write("raise RuntimeError('broken on import')\n")
+    with pytest.raises(VerifyError, match="could not be run") as caught:
+        bench.run()
+    assert "broken on import" in caught.value.why
+
+
+def test_a_suite_that_is_stuck_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "GRACE", 1.0)
+    bench.write(f"""
+def test_stuck():
+    import subprocess
+    child = subprocess.Popen(["sleep", "300"])
+    open("{bench.folder}/child", "w").write(str(child.pid))
+    while True:
+        try: time.sleep(300)
+        except KeyboardInterrupt: pass
+""")
+    started = time.monotonic()
+    with pytest.raises(VerifyError, match="ended after 3 s") as caught:
+        bench.run(deadline=3)
+    assert time.monotonic() - started < 30
+    assert "test_stuck" in caught.value.why
+    assert not _alive(int((bench.folder / "child").read_text()))
+
+
+def test_an_interrupt_lets_the_suite_clean_up(bench: Bench) -> None:
+    bench.write(f"""
+@pytest.fixture
+def shared():
+    yield
+    open("{bench.folder}/cleaned", "w").close()
+def test_long(shared):
+    open("{bench.folder}/running", "w").close()
+    time.sleep(300)
+""")
+
+    def interrupt() -> None:
+        while not (bench.folder / "running").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert (bench.folder / "cleaned").exists()
+
+
+def test_what_lies_around_does_not_matter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another project's pytest.ini, conftest.py and modules, and the user's own environment."""
+    bench.write("def test_mounts(): pass\n")
+    elsewhere = bench.folder / "elsewhere"
+    elsewhere.mkdir()
+    for folder in (elsewhere, bench.folder):
+        (folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+        (folder / "conftest.py").write_text("raise RuntimeError('not mine')\n")
+        (folder / "testinfra.py").write_text("raise RuntimeError('not mine')\n")
+        (folder / "json.py").write_text("raise RuntimeError('not mine')\n")
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+    assert bench.run().passed == 1
+
+
+def test_nothing_is_written_into_the_suite(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may lie in a folder of the system."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    bench.write("def test_mounts(): pass\n")
+    before = sorted(path.name for path in bench.suite.iterdir())
+    bench.run()
+    assert sorted(path.name for path in bench.suite.iterdir()) == before
+
+
+def test_the_junit_file_has_every_test(bench: Bench) -> None:
+    bench.write("def test_mounts(node): pass\ndef test_bad(): assert False, 'cpu-0: words'\n")
+    with pytest.raises(SuiteFailed):
+        bench.run()
+    root = ElementTree.parse(bench.junit).getroot()  # noqa: S314 - our own
+    assert len(root.findall(".//testcase")) == 3
+    assert root.find(".//failure").get("message") == "AssertionError: cpu-0: words"  # type: ignore[union-attr]
+
+
+def test_the_log_is_made_anew_and_private(bench: Bench) -> None:
+    bench.write("def test_mounts(): pass\n")
+    bench.log.parent.mkdir(parents=True)
+    bench.log.write_text("of yesterday")
+    bench.run()
+    assert "of yesterday" not in bench.log.read_text()
+    assert stat.S_IMODE(bench.log.stat().st_mode) == 0o600
+
+
+def test_a_test_is_told_in_words() -> None:
+    assert words("sub/test_ldap.py::test_every_user_resolves[cpu-0]") == "ldap: every user resolves [cpu-0]"
+    assert words("test_ldap.py::test_it") == "ldap: it"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
