@@ -9,6 +9,7 @@ import pytest
 from clusterfacts.account import Account
 from clusterfacts.connection import NodeError
 from clusterfacts.gpus import gpu_job
+from clusterfacts.inventory import unmarked
 from clusterfacts.shared import shared, writers
 from clusterfacts.topology import Topology
 
@@ -194,3 +195,8 @@ def test_binds_are_tried_from_a_client() -> None:
 def test_no_user_is_said() -> None:
     with pytest.raises(NodeError, match="verify_user"):
         Account.of(lab(ldap_0={"ldap_server_users": []}))
+
+
+def test_unsafe_strings_are_strings() -> None:
+    marked = {"a": [{"__ansible_unsafe": "pass{{word"}], "b": {"c": 1}}
+    assert unmarked(marked) == {"a": ["pass{{word"], "b": {"c": 1}}

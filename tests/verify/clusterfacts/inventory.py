@@ -43,7 +43,17 @@ def read(path: Path) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(answer.stdout)
     if not data.get("_meta", {}).get("hostvars"):
         raise InventoryError(f"the inventory {path} has no hosts with variables\n{answer.stderr.strip()}")
-    return data
+    plain: dict[str, Any] = unmarked(data)
+    return plain
+
+
+def unmarked(value: Any) -> Any:
+    """The same without Ansible's marks for ``!unsafe`` strings, which are there for templates only."""
+    if isinstance(value, dict):
+        if set(value) == {"__ansible_unsafe"}:
+            return value["__ansible_unsafe"]
+        return {key: unmarked(one) for key, one in value.items()}
+    return [unmarked(one) for one in value] if isinstance(value, list) else value
 
 
 def _command() -> list[str]:
