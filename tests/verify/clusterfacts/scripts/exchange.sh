@@ -14,7 +14,7 @@ section read
 section root
 for directory in $squashed; do
     printf '%s ' "$directory"
-    if ls "$directory/.verify-$token" >/dev/null 2>&1; then echo 'can list'; else echo denied; fi
+    if reason=$(ls "$directory/.verify-$token" 2>&1 >/dev/null); then echo 'can list'; else echo "${reason##*: }"; fi
 done
 section home
 [ -z "$home" ] || stat -c '%a %U %G' "$home" 2>&1

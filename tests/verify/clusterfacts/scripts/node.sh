@@ -28,7 +28,7 @@ stat -c '%n %a %U %G' $modes 2>/dev/null
 section units
 systemctl show --property=Id,ActiveState,UnitFileState,LoadState $units
 section failed
-systemctl list-units --failed --plain --no-legend
+systemctl list-units --failed --plain --no-legend && echo '- asked'
 section credential
 command -v munge >/dev/null && munge -n -t 600
 section keys
