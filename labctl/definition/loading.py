@@ -18,7 +18,7 @@ from labctl.errors import DefinitionError
 
 PRESETS = Path(__file__).parent / "presets"
 #: No definition is that long; a device or an image given by mistake is not read to its end.
-MOST_BYTES = 1_000_000
+MOST_BYTES = 250_000
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,20 @@ def _apply(tree: Map, override: str) -> None:
     if not equals or not all(steps):
         raise SourceError(origin, "not of the form path=value, such as nodes.cpu-0.memory=2048")
     for target in list(_targets(tree, "the definition", steps[:-1], origin)):
-        # Read anew for each: they must not share one list or mapping. A template is no YAML, but text.
-        value = text if text.lstrip().startswith("{{") else parse(text, origin)
+        # Read anew for each: they must not share one list or mapping.
+        value = _value(text, origin)
         if steps[-1] in _LISTS and target is tree and not isinstance(value, list):
             raise SourceError(origin, f"{path} is a list; name one of its items, or give a whole list")
         target.put(steps[-1], value, origin)
+
+
+def _value(text: str, origin: str) -> Any:
+    if text.lstrip().startswith("{{"):  # a template of Ansible's, which YAML would take for a mapping
+        return text
+    try:
+        return parse(text, origin)
+    except SourceError as error:
+        raise SourceError(origin, error.words) from error
 
 
 def _targets(tree: Any, name: str, steps: list[str], origin: str) -> Iterator[Map]:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any, Self
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from labctl.definition.problems import Path
@@ -64,6 +72,7 @@ def parse(text: str, name: str) -> Any:
         SourceError: not YAML, or with what no definition has: tags, dates, a key twice, an alias bomb.
     """
     try:
+        _look_through(text, name)
         raw = YAML(typ="rt", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -71,9 +80,22 @@ def parse(text: str, name: str) -> Any:
         raise SourceError(f"{name}:{mark.line + 1 if mark else 1}", words.split("\n")[0]) from error
     except (YAMLError, ValueError) as error:
         raise SourceError(f"{name}:1", str(error).split("\n")[0]) from error
-    except RecursionError as error:
-        raise SourceError(f"{name}:1", "nested too deeply") from error
     return _Reader(name).read(raw, f"{name}:{_line(raw, 0) + 1}", ())
+
+
+def _look_through(text: str, name: str) -> None:
+    """Refuse what would only show when it is too late: endless nesting, and aliases within themselves."""
+    open_anchors: list[str | None] = []
+    for event in YAML(typ="rt", pure=True).parse(text):
+        place = f"{name}:{event.start_mark.line + 1}"
+        if isinstance(event, AliasEvent) and event.anchor in open_anchors:
+            raise SourceError(place, f"the alias *{event.anchor} is within itself")
+        if len(open_anchors) > MOST_LEVELS:
+            raise SourceError(place, "nested too deeply")
+        if isinstance(event, MappingStartEvent | SequenceStartEvent):
+            open_anchors.append(event.anchor)
+        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+            open_anchors.pop()
 
 
 def where(tree: Any, path: Path) -> str:
@@ -112,7 +134,7 @@ class _Reader:
         if self.parts > MOST_PARTS:
             raise SourceError(place, f"more than {MOST_PARTS} parts once its aliases are unfolded")
         if len(above) > MOST_LEVELS:
-            raise SourceError(place, "nested too deeply, or an alias that contains itself")
+            raise SourceError(place, "nested too deeply")
         if isinstance(node, CommentedMap):
             return self._map(node, place, (*above, id(node)))
         if isinstance(node, CommentedSeq):
@@ -140,14 +162,17 @@ class _Reader:
 
     @staticmethod
     def _untagged(node: CommentedMap | CommentedSeq, place: str) -> None:
-        tag = getattr(node.tag, "value", None)
-        if tag and not str(tag).startswith("tag:yaml.org,2002:"):
-            raise SourceError(place, f"a definition has no tags such as {tag}")
+        if node.tag.value:
+            raise SourceError(place, f"a definition has no tags such as {node.tag.value}")
 
     @staticmethod
     def _scalar(node: Any, place: str) -> Any:
         if isinstance(node, ScalarBoolean):
             return bool(node)
+        if isinstance(node, TaggedScalar):
+            raise SourceError(place, f"a definition has no tags such as {node.tag.value}; quotes make text")
+        if isinstance(node, float) and not math.isfinite(node):
+            raise SourceError(place, "not a finite number")
         for kind in (bool, str, int, float):
             if isinstance(node, kind):
                 return node if isinstance(node, bool) else kind(node)

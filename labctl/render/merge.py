@@ -35,7 +35,7 @@ def _over(key: str, old: Any, new: Any) -> Any:
 
 
 def all_named(entries: Any, name: str) -> bool:
-    """`entries` is a list of mappings that all have the key `name`; a user may have written a template there."""
+    """A list of mappings that all have the key `name`; a user may have put a template there instead."""
     return isinstance(entries, list) and all(
         isinstance(entry, Mapping) and name in entry for entry in entries
     )
