@@ -38,23 +38,11 @@ def of_node(node: Node) -> dict[str, Any]:
     line: dict[str, Any] = {}
     if node.features:
         line["Feature"] = ",".join(node.features)
-    if node.gpus:
-        line["Gres"] = f"gpu:{node.gpu_type}:{node.gpus}"
     variables: dict[str, Any] = {"slurm_common_node": {**line, **_spelled(node.slurm, NODE_KEYS)}}
     if node.gpus:
         variables["slurm_common_fake_gpus"] = node.gpus
-        variables["slurm_common_gres"] = [_gres(node)]
+        variables["slurm_common_fake_gpu_type"] = node.gpu_type
     return variables
-
-
-def _gres(node: Node) -> dict[str, str]:
-    """The one recipe by which a job sees its GPUs and nothing pretends to be CUDA.
-
-    Without File= the node is INVAL; without no_gpu_env Slurm sets CUDA_VISIBLE_DEVICES for devices that
-    are none.
-    """
-    index = "0" if node.gpus == 1 else f"[0-{node.gpus - 1}]"
-    return {"Name": "gpu", "Type": node.gpu_type, "File": f"/dev/fakegpu{index}", "Flags": "no_gpu_env"}
 
 
 def _options(partition: Partition, default: bool) -> dict[str, Any]:

@@ -62,7 +62,12 @@ def finished(variables: dict[str, Any], layout: Layout, host: str) -> dict[str, 
     mounts = {path: {"path": path, "source": f"{host}:{path}"} for path in paths}
     for mount in given:
         mounts[mount["path"]] = {**mounts.get(mount["path"], {}), **mount}
-    return {**variables, "nfs_server_exports": exports, "nfs_client_mounts": list(mounts.values())}
+    return {
+        "slurmd_requires_mounts": list(mounts),
+        **variables,
+        "nfs_server_exports": exports,
+        "nfs_client_mounts": list(mounts.values()),
+    }
 
 
 def _export(export: Mapping[str, Any], layout: Layout) -> dict[str, Any]:

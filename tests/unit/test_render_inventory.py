@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from render_layouts import KEY, PEM, PUBLIC, a_layout, secrets
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from render_layouts import BAKED, KEY, PEM, PUBLIC, a_layout, secrets
 
 from labctl.definition.loading import load, loads
 from labctl.definition.models import Definition
 from labctl.render.inventory import HOSTS, MAIN, SECRET_FILES, SECRETS, inventory
-from labctl.render.layout import Layout, Network
+from labctl.render.layout import BoxImage, Layout, Network
+from labctl.resources import resource
 
 
 def files(layout: Layout) -> dict[str, Any]:
@@ -171,9 +173,8 @@ def test_exports_of_the_users_own_are_kept_to_the_network_and_mounted_too() -> N
 
 def test_what_a_user_says_of_an_export_wins() -> None:
     mine = {"path": "/home", "clients": ["10.0.0.1"], "options": ["async", "no_root_squash"]}
-    layout = with_vars(
-        nfs_server_exports=[mine], nfs_client_mounts=[{"path": "/home", "options": "ro"}, {"path": "/x", "source": "y:/x"}]
-    )  # fmt: skip
+    mounts = [{"path": "/home", "options": "ro"}, {"path": "/x", "source": "y:/x"}]
+    layout = with_vars(nfs_server_exports=[mine], nfs_client_mounts=mounts)
     home, data = main(layout)["nfs_server_exports"]
     assert home["clients"] == ["10.0.0.1"]
     assert set(home["options"]) == {"async", "no_root_squash", "rw", "no_subtree_check"}
@@ -208,19 +209,15 @@ def test_vars_win_key_by_key() -> None:
 def test_vars_of_a_node_win_over_what_is_derived_for_it() -> None:
     definition = load("full", overrides=["nodes.gpu-0.vars={slurm_common_node: {Weight: 9}, x: 1}"])
     found = files(a_layout(definition))["inventory/host_vars/gpu-0.yml"]
-    assert found["slurm_common_node"] == {"Feature": "gpu", "Gres": "gpu:fake:4", "Weight": 9}
+    assert found["slurm_common_node"] == {"Feature": "gpu", "Weight": 9}
     assert found["x"] == 1
 
 
-def test_gpus_are_devices_that_set_no_cuda_variables() -> None:
-    found = files(a_layout())["inventory/host_vars/gpu-0.yml"]
-    assert found["slurm_common_fake_gpus"] == 4
-    assert found["slurm_common_gres"] == [
-        {"Name": "gpu", "Type": "fake", "File": "/dev/fakegpu[0-3]", "Flags": "no_gpu_env"}
-    ]
-    one = load("full", overrides=["nodes.gpu-0.gpus=1"])
-    single = files(a_layout(one))["inventory/host_vars/gpu-0.yml"]
-    assert single["slurm_common_gres"][0]["File"] == "/dev/fakegpu0"
+def test_the_role_is_told_how_many_gpus_of_which_type_a_node_has() -> None:
+    definition = load("full", overrides=["nodes.gpu-0.gpu_type=a100"])
+    found = files(a_layout(definition))["inventory/host_vars/gpu-0.yml"]
+    assert (found["slurm_common_fake_gpus"], found["slurm_common_fake_gpu_type"]) == (4, "a100")
+    assert "slurm_common_fake_gpus" not in files(a_layout())["inventory/host_vars/cpu-0.yml"]
 
 
 def test_a_small_machine_may_stand_in_for_a_big_one() -> None:
@@ -242,9 +239,13 @@ def test_partitions_say_what_slurm_wants_to_read() -> None:
     ]
 
 
+def test_slurmd_waits_for_the_mounts_that_jobs_use() -> None:
+    assert main(a_layout())["slurmd_requires_mounts"] == ["/home", "/data"]
+    assert "slurmd_requires_mounts" not in files(a_layout())["inventory/host_vars/cpu-0.yml"]
+
+
 def test_slurmd_on_the_nfs_server_waits_for_no_mount() -> None:
     assert files(a_layout("cpu"))["inventory/host_vars/cpu-0.yml"]["slurmd_requires_mounts"] == []
-    assert "slurmd_requires_mounts" not in files(a_layout())["inventory/host_vars/cpu-0.yml"]
 
 
 def test_the_verify_suite_is_told_whom_to_be() -> None:
@@ -274,10 +275,33 @@ def test_ansible_reads_it_without_a_warning(preset: str, tmp_path: Path) -> None
     assert set(found["ldap_client"]["hosts"]) == nodes
 
 
+def declared() -> dict[str, Any]:
+    """Every variable that a role declares, by its name."""
+    found: dict[str, Any] = {}
+    for path in resource("roles").glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
+            found |= entry.get("options", {})
+    return found
+
+
+@pytest.mark.parametrize("box", [BAKED, PUBLIC], ids=["own", "public"])
+@pytest.mark.parametrize("preset", ["cpu", "full", "gpu", "mini-hpc", "multi-node"])
+def test_every_variable_is_one_that_a_role_declares_and_of_its_type(preset: str, box: BoxImage) -> None:
+    specification = declared()
+    for path, variables in files(a_layout(preset, box=box)).items():
+        if path == HOSTS:
+            continue
+        ours = {key: value for key, value in variables.items() if not key.startswith(("lab_", "verify_"))}
+        assert set(ours) <= set(specification), path
+        known = {key: {**specification[key], "required": False} for key in ours}
+        result = ArgumentSpecValidator(known).validate(ours)
+        assert result.error_messages == [], path
+
+
 ODD = [
     "it's \"quoted\" \\ and #{more}", "yes", "1:00:00", "012", "0x10", "1_000", "1e3", "null", "~", "", " x ",
     "- a", "a: b", "a #b", "{{ not_a_template }}", "{% no %}", "&a", "*a", "!x", "2024-01-01", "=", "<<",
-    "tab\tand\nnewline\n", "\n", "ünïcode 💡", "bell\x07", "line\u2028end", "%YAML", "...", "---", "@x", "`x`",
+    "tab\tand\nnewline\n", "\n", "ünïcode 💡", "bell\x07", "line\u2028end", "%YAML", "...", "---", "@x",
 ]  # fmt: skip
 
 
@@ -297,12 +321,11 @@ def test_a_name_that_looks_like_a_template_is_a_name(tmp_path: Path) -> None:
     playbook = tmp_path / "play.yml"
     playbook.write_text(
         "- hosts: cpu-0\n  gather_facts: false\n  connection: local\n  tasks:\n"
-        "    - ansible.builtin.copy: {dest: '%s', content: '{{ ldap_server_users | to_json }}'}\n"
-        % (tmp_path / "out")
+        "    - ansible.builtin.copy: {dest: '{{ out }}', content: '{{ ldap_server_users | to_json }}'}\n"
     )
     through_ansible(a_layout(definition), tmp_path)
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", tmp_path / "inventory", playbook]
-    extra = ["-e", f"ansible_python_interpreter={sys.executable}"]
+    extra = ["-e", f"ansible_python_interpreter={sys.executable} out={tmp_path / 'out'}"]
     subprocess.run([*command, *extra], check=True, capture_output=True, timeout=120)
     (user,) = json.loads((tmp_path / "out").read_text())
     assert user["gecos"] == gecos
