@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: What slurm.conf(5) lets a NodeName line say of the hardware that slurmd -C prints.
-HARDWARE = ("CPUs", "Boards", "SocketsPerBoard", "CoresPerSocket", "ThreadsPerCore", "RealMemory")
-
 #: systemd's states by how much they disturb.
 STATES = ("started", "reloaded", "restarted")
 
@@ -36,13 +33,10 @@ def slurm_lines(keys: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def slurm_hardware(printed: str, headroom: int = 0) -> dict[str, Any]:
-    """What slurmd -C printed, as keys; RealMemory (MiB) is lowered by the headroom and to a multiple of 8."""
-    words = [word.partition("=") for word in printed.partition("\n")[0].split()]
-    found: dict[str, Any] = {key: int(value) for key, _, value in words if key in HARDWARE}
-    if "RealMemory" in found:
-        found["RealMemory"] = max(found["RealMemory"] - headroom, 8) // 8 * 8
-    return found
+def slurm_headroom(keys: Mapping[str, Any], headroom: int) -> dict[str, Any]:
+    """A node's measured keys with RealMemory (MiB) lowered by the headroom and then to a multiple of 8."""
+    memory = keys.get("RealMemory")
+    return {**keys, "RealMemory": max(int(memory) - headroom, 8) // 8 * 8} if memory else dict(keys)
 
 
 def _lines(text: str) -> set[str]:
@@ -102,5 +96,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        functions = (slurm_line, slurm_lines, slurm_hardware, slurm_changed_keys, slurm_states)
+        functions = (slurm_line, slurm_lines, slurm_headroom, slurm_changed_keys, slurm_states)
         return {function.__name__: function for function in functions}
