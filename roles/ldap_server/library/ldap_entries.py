@@ -3,50 +3,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-module: ldap_entries
-short_description: Makes LDAP entries what they are said to be
-description:
-  - Reads each entry, adds it or changes what differs, in the order given. Attributes that are not named stay as they are.
-  - Speaks to a server on the same machine as root (SASL EXTERNAL); works on C(cn=config) and on any database.
-options:
-  uri: {type: str, default: "ldapi:///", description: The server.}
-  entries:
-    type: list
-    elements: dict
-    required: true
-    description: The entries.
-    suboptions:
-      dn: {type: str, required: true, description: Its name.}
-      find:
-        type: dict
-        description: Base and filter that find an entry one level below the base, if its name is not known beforehand.
-      objectClass: {type: list, elements: str, default: [], description: Classes that the entry has at least.}
-      attributes: {type: dict, default: {}, description: Attribute to value or values. An empty list removes the attribute.}
-      state:
-        type: str
-        choices: [present, once, absent]
-        default: present
-        description: C(once) makes an entry that is not there and leaves one that is.
-  passwords: {type: dict, default: {}, description: DN to hashed password.}
-  update_password:
-    type: str
-    choices: [always, on_create]
-    default: always
-    description: Whether a password that differs is set again.
-  purge: {type: list, elements: str, default: [], description: DNs below which entries that are not wanted go.}
-  timeout: {type: int, default: 30, description: Seconds to wait for the server to answer.}
-author: labctl contributors
-"""
-
-RETURN = r"""
-changes:
-  description: What was done (or would be), in order.
-  type: list
-  elements: dict
-  returned: always
-"""
-
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -60,10 +16,63 @@ try:
 except ImportError:
     ldap = None
 
-Attributes = dict[str, list[bytes]]     # as slapd spells the names
+DOCUMENTATION = r"""
+module: ldap_entries
+short_description: Makes LDAP entries what they are said to be
+description:
+  - Reads each entry, adds it or changes what differs, in the order given.
+  - Attributes that are not named stay as they are.
+  - Speaks to a server on the same machine as root (SASL EXTERNAL); works on C(cn=config) and on any database.
+options:
+  uri: {type: str, default: "ldapi:///", description: The server.}
+  entries:
+    type: list
+    elements: dict
+    required: true
+    description: The entries.
+    suboptions:
+      dn: {type: str, required: true, description: Its name.}
+      find:
+        type: dict
+        description: Base and filter that find an entry, one level below the base, whose name is not known.
+      objectClass: {type: list, elements: str, default: [], description: Classes that the entry has at least.}
+      attributes: {type: dict, default: {}, description: Attribute to value or values; empty to remove it.}
+      state:
+        type: str
+        choices: [present, once, absent]
+        default: present
+        description: C(once) makes an entry that is not there and leaves one that is.
+  passwords: {type: dict, default: {}, description: DN to hashed password.}
+  update_password:
+    type: str
+    choices: [always, on_create]
+    default: always
+    description: Whether a password that differs is set again.
+  purge: {type: list, elements: str, default: [], description: DNs below which unwanted entries go.}
+  timeout: {type: int, default: 30, description: Seconds to wait for the server to answer.}
+author: labctl contributors
+"""
+
+RETURN = r"""
+changes:
+  description: What was done (or would be), in order.
+  type: list
+  elements: dict
+  returned: always
+"""
+
+Attributes = dict[str, list[bytes]]  # as slapd spells the names
 
 #: cn=config keeps the order of these and numbers their values: {0}..., {1}...
-ORDERED = {"olcaccess", "olcattributetypes", "olcauthzregexp", "olclimits", "olcmoduleload", "olcobjectclasses", "olcsyncrepl"}
+ORDERED = {
+    "olcaccess",
+    "olcattributetypes",
+    "olcauthzregexp",
+    "olclimits",
+    "olcmoduleload",
+    "olcobjectclasses",
+    "olcsyncrepl",
+}
 HIDDEN = {"userpassword", "olcrootpw"}
 NUMBER = re.compile(rb"^\{-?\d+\}")
 
@@ -84,7 +93,7 @@ class Directory(Protocol):
 class Change:
     """One difference between what is and what is wanted."""
 
-    operation: str     # add | modify | delete
+    operation: str  # add | modify | delete
     dn: str
     before: Attributes
     after: Attributes
@@ -100,7 +109,7 @@ def same(name: str, have: list[bytes], want: list[bytes]) -> bool:
     """Whether an attribute's values are those wanted: in order where slapd keeps one, as a set otherwise."""
     if name.lower() in ORDERED:
         return [NUMBER.sub(b"", value) for value in have] == want
-    if name.lower() == "olcdatabase":     # "mdb" comes back as "{1}mdb"
+    if name.lower() == "olcdatabase":  # "mdb" comes back as "{1}mdb"
         return [NUMBER.sub(b"", value) for value in have] == [NUMBER.sub(b"", value) for value in want]
     return sorted(have) == sorted(want)
 
@@ -116,7 +125,7 @@ def wanted(entry: Mapping[str, Any], passwords: Mapping[str, str]) -> Attributes
 
 
 def difference(have: Attributes, want: Attributes, keep: Iterable[str] = ()) -> tuple[Attributes, Attributes]:
-    """The attributes that differ, as they are and as they are to be; those in keep stay if they have any value."""
+    """The attributes that differ, as they are and are to be; those in keep stay if they have a value."""
     present = {name.lower(): values for name, values in have.items()}
     kept = {name.lower() for name in keep}
     before: Attributes = {}
@@ -125,7 +134,7 @@ def difference(have: Attributes, want: Attributes, keep: Iterable[str] = ()) -> 
         now = present.get(name.lower(), [])
         if name.lower() in kept and now:
             continue
-        if name.lower() == "objectclass":     # a class that slapd or an admin added stays
+        if name.lower() == "objectclass":  # a class that slapd or an admin added stays
             known = {value.lower() for value in now}
             goal = now + [value for value in values if value.lower() not in known]
         else:
@@ -148,7 +157,8 @@ def plan(directory: Directory, entry: Mapping[str, Any], params: Mapping[str, An
         return Change("add", dn, {}, {name: values for name, values in want.items() if values})
     if entry["state"] == "once":
         return None
-    before, after = difference(have, want, keep=["userPassword"] if params["update_password"] == "on_create" else [])
+    keep = ["userPassword"] if params["update_password"] == "on_create" else []  # noqa: S105
+    before, after = difference(have, want, keep)
     return Change("modify", dn, before, after) if after else None
 
 
@@ -170,7 +180,7 @@ def apply(directory: Directory, change: Change) -> None:
     else:
         directory.replace(change.dn, change.after)
     if change.dn.lower() == "cn=config":
-        directory.reconnect()     # a connection keeps the strength (olcLocalSSF) that it was given at its start
+        directory.reconnect()  # a connection keeps the strength (olcLocalSSF) that it was given at its start
 
 
 def run(directory: Directory, params: Mapping[str, Any], *, check: bool) -> list[Change]:
@@ -228,7 +238,9 @@ class Server:
 
     def _level(self, base: str, filterstr: str) -> list[str]:
         try:
-            return [dn for dn, _ in self.connection.search_s(base, ldap.SCOPE_ONELEVEL, filterstr, ["1.1"]) if dn]
+            return [
+                dn for dn, _ in self.connection.search_s(base, ldap.SCOPE_ONELEVEL, filterstr, ["1.1"]) if dn
+            ]
         except ldap.NO_SUCH_OBJECT:
             return []
 
@@ -242,7 +254,9 @@ class Server:
         self.connection.add_s(dn, list(attributes.items()))
 
     def replace(self, dn: str, attributes: Attributes) -> None:
-        self.connection.modify_s(dn, [(ldap.MOD_REPLACE, name, values or None) for name, values in attributes.items()])
+        self.connection.modify_s(
+            dn, [(ldap.MOD_REPLACE, name, values or None) for name, values in attributes.items()]
+        )
 
     def delete(self, dn: str) -> None:
         self.connection.delete_s(dn)
@@ -251,20 +265,23 @@ class Server:
 class Nothing:
     """Stands for a server that does not run yet, in check mode: nothing is there."""
 
-    def get(self, dn: str) -> None:
-        return None
+    def get(self, _dn: str) -> None:
+        """No entry."""
 
-    def find(self, base: str, filterstr: str) -> None:
-        return None
+    def find(self, _base: str, _filterstr: str) -> None:
+        """No entry."""
 
-    def children(self, base: str) -> list[str]:
+    def children(self, _base: str) -> list[str]:
+        """No entries."""
         return []
 
 
 ARGUMENTS: dict[str, Any] = {
     "uri": {"type": "str", "default": "ldapi:///"},
     "entries": {
-        "type": "list", "elements": "dict", "required": True,
+        "type": "list",
+        "elements": "dict",
+        "required": True,
         "options": {
             "dn": {"type": "str", "required": True},
             "find": {"type": "dict"},
@@ -274,7 +291,12 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "passwords": {"type": "dict", "default": {}, "no_log": True},
-    "update_password": {"type": "str", "choices": ["always", "on_create"], "default": "always", "no_log": False},
+    "update_password": {
+        "type": "str",
+        "choices": ["always", "on_create"],
+        "default": "always",
+        "no_log": False,
+    },
     "purge": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 30},
 }
@@ -298,7 +320,10 @@ def main() -> None:
         module.fail_json(msg=f"The directory refused a change: {error}")
     module.exit_json(
         changed=bool(done),
-        changes=[{"operation": change.operation, "dn": change.dn, "attributes": sorted(change.after)} for change in done],
+        changes=[
+            {"operation": change.operation, "dn": change.dn, "attributes": sorted(change.after)}
+            for change in done
+        ],
         diff=[{"before": text(c.dn, c.before), "after": text(c.dn, c.after)} for c in done],
     )
 

@@ -3,15 +3,27 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
+import stat
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: nfs_server_tree
 short_description: Makes directories, users' homes and links
 description:
-  - Does for many paths what the module file does for one. A home is made from C(/etc/skel) with mode 0700 by mkhomedir_helper.
+  - Does for many paths what the module file does for one.
+  - A home is made from C(/etc/skel), with mode 0700, by mkhomedir_helper.
 options:
-  directories: {type: list, elements: dict, default: [], description: "Path, owner, group and mode of each."}
+  directories: {type: list, elements: dict, default: [], description: "Path, owner, group, mode of each."}
   homes: {type: list, elements: str, default: [], description: Users whose homes are to exist.}
-  links: {type: list, elements: dict, default: [], description: "Path, target and owner of each symbolic link."}
+  links: {type: list, elements: dict, default: [], description: "Path, target, owner of each symbolic link."}
   timeout: {type: int, default: 120, description: Seconds to wait until the users and groups are known.}
 author: labctl contributors
 """
@@ -24,19 +36,8 @@ changes:
   returned: always
 """
 
-import grp
-import os
-import pwd
-import stat
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
-
-class Refused(Exception):
+class RefusedError(Exception):
     """Something stands in the way; the text says what."""
 
 
@@ -47,7 +48,9 @@ def known(name: str, look_up: Callable[[str], Any], deadline: float) -> Any:
             return look_up(name)
         except KeyError:
             if time.monotonic() >= deadline:
-                raise Refused(f"{name} is not known on this host: waited for it in vain (getent says no)") from None
+                raise RefusedError(
+                    f"{name} is not known on this host: waited for it in vain (getent says no)"
+                ) from None
             time.sleep(1)
 
 
@@ -81,7 +84,7 @@ class Tree:
         wanted = (uid(spec["owner"], self.deadline), gid(spec["group"], self.deadline))
         mode = int(spec["mode"], 8)
         if path.exists() and not path.is_dir():
-            raise Refused(f"{path} is there and is no directory")
+            raise RefusedError(f"{path} is there and is no directory")
         if not path.exists():
             self._do(f"make {path}", lambda: path.mkdir(parents=True))
             if self.check:
@@ -89,7 +92,7 @@ class Tree:
         now = path.stat()
         if (now.st_uid, now.st_gid) != wanted:
             self._do(f"give {path} to {spec['owner']}:{spec['group']}", lambda: os.chown(path, *wanted))
-        if stat.S_IMODE(path.stat().st_mode) != mode:     # chown may have taken set-id bits away
+        if stat.S_IMODE(path.stat().st_mode) != mode:  # chown may have taken set-id bits away
             self._do(f"set {path} to {mode:04o}", lambda: path.chmod(mode))
 
     def home(self, name: str) -> None:
@@ -106,7 +109,7 @@ class Tree:
             if str(path.readlink()) != spec["target"]:
                 self._do(f"unlink {path}", path.unlink)
         elif path.exists():
-            raise Refused(f"{path} is there and is no link")
+            raise RefusedError(f"{path} is there and is no link")
         if not path.is_symlink():
             self._do(f"link {path} to {spec['target']}", lambda: path.symlink_to(spec["target"]))
             if self.check:
@@ -125,18 +128,25 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "directories": {
-                "type": "list", "elements": "dict", "default": [],
+                "type": "list",
+                "elements": "dict",
+                "default": [],
                 "options": {
                     "path": {"type": "str", "required": True},
-                    "owner": {"type": "str"}, "group": {"type": "str"}, "mode": {"type": "str"},
+                    "owner": {"type": "str"},
+                    "group": {"type": "str"},
+                    "mode": {"type": "str"},
                 },
             },
             "homes": {"type": "list", "elements": "str", "default": []},
             "links": {
-                "type": "list", "elements": "dict", "default": [],
+                "type": "list",
+                "elements": "dict",
+                "default": [],
                 "options": {
                     "path": {"type": "str", "required": True},
-                    "target": {"type": "str", "required": True}, "owner": {"type": "str"},
+                    "target": {"type": "str", "required": True},
+                    "owner": {"type": "str"},
                 },
             },
             "timeout": {"type": "int", "default": 120},
@@ -152,7 +162,7 @@ def main() -> None:
             tree.home(name)
         for link in module.params["links"]:
             tree.link(filled(link, owner="root"))
-    except (Refused, OSError) as error:
+    except (RefusedError, OSError) as error:
         module.fail_json(msg=str(error), changes=tree.changes)
     module.exit_json(changed=bool(tree.changes), changes=tree.changes)
 

@@ -24,13 +24,16 @@ def slurm_line(keys: Mapping[str, Any]) -> str:
 
 
 def slurm_lines(keys: Mapping[str, Any]) -> str:
-    """A file's keys, one a line: null drops a key, a list repeats it. Include takes a space where others take =."""
-    lines = []
-    for key, value in keys.items():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if item is not None:
-                lines.append(f"{key}{' ' if key.lower() == 'include' else '='}{slurm_value(item)}")
-    return "\n".join(lines)
+    """A file's keys, one a line: null drops a key, a list repeats it; Include has a space for the =."""
+    pairs = [
+        (key, item)
+        for key, value in keys.items()
+        for item in (value if isinstance(value, list | tuple) else [value])
+        if item is not None
+    ]
+    return "\n".join(
+        f"{key}{' ' if key.lower() == 'include' else '='}{slurm_value(item)}" for key, item in pairs
+    )
 
 
 def slurm_headroom(keys: Mapping[str, Any], headroom: int) -> dict[str, Any]:
@@ -51,14 +54,16 @@ def slurm_changed_keys(before: str, after: str) -> list[str]:
 
 
 def _texts(result: Mapping[str, Any]) -> tuple[str, str] | None:
-    """A file before and after, out of the diff that Ansible's template gave; None if it gave none (a very long file)."""
+    """A file before and after, from the diff of Ansible's template; None if that has none (a long file)."""
     for part in result.get("diff") or []:
         if isinstance(part.get("before"), str) and isinstance(part.get("after"), str):
             return part["before"], part["after"]
     return None
 
 
-def slurm_states(results: Iterable[Mapping[str, Any]], restarts: Mapping[str, Iterable[str]]) -> dict[str, str]:
+def slurm_states(
+    results: Iterable[Mapping[str, Any]], restarts: Mapping[str, Iterable[str]]
+) -> dict[str, str]:
     """The state that each daemon needs after its files were written.
 
     Args:
@@ -78,9 +83,13 @@ def slurm_states(results: Iterable[Mapping[str, Any]], restarts: Mapping[str, It
     for result in results:
         if not result.get("changed"):
             continue
-        if result["item"] == "cgroup.conf":     # cgroup.conf(5): read again on SIGHUP; the controller does not use it
+        if (
+            result["item"] == "cgroup.conf"
+        ):  # cgroup.conf(5): read again on SIGHUP; the controller does not use it
             need(["slurmd"], 1)
-        elif result["item"] == "gres.conf":     # gres.conf(5): Type restarts both, and the devices are opened at the start
+        elif (
+            result["item"] == "gres.conf"
+        ):  # gres.conf(5): Type restarts both, and the devices are opened at the start
             need(needs, 2)
         elif (texts := _texts(result)) is None:
             need(needs, 2)

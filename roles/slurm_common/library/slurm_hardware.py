@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: slurm_hardware
 short_description: Measures a compute node with slurmd -C, or reads what a slurm.conf said of nodes
 description:
-  - Without C(nodes) it returns the fact C(slurm_common_hardware) of the host that it runs on, or none if slurmd is not there.
+  - Without C(nodes) it returns the fact C(slurm_common_hardware) of the host that it runs on, or none
+    if slurmd is not there.
   - With C(nodes) it returns C(known), what the file C(conf) says of them; for nodes that do not answer.
 options:
-  wait: {type: int, default: 0, description: Seconds to wait for slurmd to be installed; fails if it is not there then.}
+  wait: {type: int, default: 0, description: Seconds to wait for slurmd to be installed before it fails.}
   nodes: {type: list, elements: str, description: Names of nodes to look up in the file instead.}
   conf: {type: path, default: /etc/slurm/slurm.conf, description: The file to look them up in.}
 author: labctl contributors
@@ -18,7 +25,7 @@ author: labctl contributors
 
 RETURN = r"""
 ansible_facts:
-  description: C(slurm_common_hardware), a dictionary of keys of a NodeName line, such as CPUs and RealMemory (MiB).
+  description: C(slurm_common_hardware), keys of a NodeName line such as CPUs and RealMemory (MiB).
   type: dict
   returned: without nodes, if slurmd is there
 known:
@@ -26,12 +33,6 @@ known:
   type: dict
   returned: with nodes
 """
-
-import time
-from collections.abc import Iterable
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
 
 HARDWARE = ("CPUs", "Boards", "SocketsPerBoard", "CoresPerSocket", "ThreadsPerCore", "RealMemory")
 
@@ -79,7 +80,7 @@ def main() -> None:
         module.exit_json(changed=False, known=known(text, module.params["nodes"]))
     keys = measure(module, module.params["wait"])
     if not keys and module.params["wait"]:
-        module.fail_json(msg=f"slurmd was not installed within {module.params['wait']} seconds: the node cannot be measured")
+        module.fail_json(msg=f"slurmd was not there within {module.params['wait']} seconds: cannot measure")
     module.exit_json(changed=False, ansible_facts={"slurm_common_hardware": keys} if keys else {})
 
 

@@ -1,0 +1,116 @@
+"""Slurm's files are written from data, and a change restarts only what its key needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from roles_files import ROOT, module, read
+
+slurm = module(ROOT / "roles/slurm_common/filter_plugins/slurm_common.py")
+RESTARTS = read(ROOT / "roles/slurm_common/vars/main.yml")["__slurm_common_restarts"]
+BEFORE = """\
+# Ansible managed
+ClusterName=one
+MaxJobCount=10000
+KillWait=30
+NodeName=cpu-0 CPUs=2
+PartitionName=cpu Nodes=cpu-0
+"""
+
+
+def written(after: str, name: str = "slurm.conf", before: str = BEFORE) -> dict[str, Any]:
+    """The result of a template task that changed a file."""
+    return {"item": name, "changed": before != after, "diff": [{"before": before, "after": after}]}
+
+
+def states(*results: dict[str, Any]) -> tuple[str, str]:
+    found = slurm.slurm_states(results, RESTARTS)
+    return found["slurmctld"], found["slurmd"]
+
+
+def test_null_drops_a_key_and_a_list_repeats_it() -> None:
+    keys = {
+        "SlurmctldHost": ["a", "b(10.0.0.2)"],
+        "Dropped": None,
+        "MaxJobCount": 5,
+        "Include": "/etc/slurm/more",
+    }
+    assert slurm.slurm_lines(keys).splitlines() == [
+        "SlurmctldHost=a",
+        "SlurmctldHost=b(10.0.0.2)",
+        "MaxJobCount=5",
+        "Include /etc/slurm/more",
+    ]
+
+
+def test_truth_and_lists_in_a_line_are_slurms() -> None:
+    line = slurm.slurm_line(
+        {"PartitionName": "x", "Default": True, "Hidden": False, "Feature": ["a", "b"], "Gone": None}
+    )
+    assert line == "PartitionName=x Default=yes Hidden=no Feature=a,b"
+
+
+@pytest.mark.parametrize(("measured", "wanted"), [(961, 944), (960, 944), (959, 936), (7, 8)])
+def test_memory_stays_below_what_was_measured(measured: int, wanted: int) -> None:
+    assert slurm.slurm_headroom({"CPUs": 2, "RealMemory": measured}, 16) == {"CPUs": 2, "RealMemory": wanted}
+
+
+def test_a_node_that_was_not_measured_has_no_memory() -> None:
+    assert slurm.slurm_headroom({}, 16) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "slurmctld", "slurmd"),
+    [
+        ("KillWait=30", "KillWait=60", "reloaded", "reloaded"),
+        ("PartitionName=cpu", "PartitionName=all", "reloaded", "reloaded"),
+        ("MaxJobCount=10000", "MaxJobCount=20000", "restarted", "reloaded"),
+        ("MaxJobCount=10000", "maxjobcount=20000", "restarted", "reloaded"),
+        ("CPUs=2", "CPUs=4", "restarted", "restarted"),
+        ("ClusterName=one", "ClusterName=two", "restarted", "restarted"),
+        ("# Ansible managed", "# Managed by Ansible", "started", "started"),
+        ("KillWait=30\n", "", "reloaded", "reloaded"),
+    ],
+)
+def test_a_change_restarts_what_its_key_needs(old: str, new: str, slurmctld: str, slurmd: str) -> None:
+    assert states(written(BEFORE.replace(old, new))) == (slurmctld, slurmd)
+
+
+def test_the_strongest_need_wins() -> None:
+    after = BEFORE.replace("KillWait=30", "KillWait=60").replace("MaxJobCount=10000", "MaxJobCount=1")
+    assert states(written(after), written("x", "cgroup.conf")) == ("restarted", "reloaded")
+
+
+def test_nothing_changed_means_started() -> None:
+    assert states(written(BEFORE), {"item": "gres.conf", "changed": False}) == ("started", "started")
+
+
+def test_cgroup_conf_concerns_the_node_daemon_alone() -> None:
+    assert states(written("ConstrainCores=no", "cgroup.conf")) == ("started", "reloaded")
+
+
+def test_gres_conf_restarts_both() -> None:
+    assert states(written("Name=gpu", "gres.conf")) == ("restarted", "restarted")
+
+
+def test_a_first_file_restarts_both() -> None:
+    assert states(written(BEFORE, before="")) == ("restarted", "restarted")
+
+
+@pytest.mark.parametrize(
+    "diff", [None, [], [{"src_larger": 104448}], [{"before": {"mode": "0600"}, "after": {"mode": "0644"}}]]
+)
+def test_a_change_that_cannot_be_read_restarts_both(diff: Any) -> None:
+    assert states({"item": "slurm.conf", "changed": True, "diff": diff}) == ("restarted", "restarted")
+
+
+@pytest.mark.parametrize(
+    "key", ["NodeName", "SelectType", "SlurmctldPort", "GresTypes", "AuthType", "StateSaveLocation"]
+)
+def test_the_table_has_what_the_manual_demands(key: str) -> None:
+    assert "slurmctld" in RESTARTS[key]
+
+
+def test_the_table_names_daemons_that_exist() -> None:
+    assert {daemon for daemons in RESTARTS.values() for daemon in daemons} == {"slurmctld", "slurmd"}

@@ -1,0 +1,277 @@
+"""The roles' own modules, with a fake directory in place of a server and real files in a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from roles_files import ROOT, module
+
+ldap = module(ROOT / "roles/ldap_server/library/ldap_entries.py")
+nfs = module(ROOT / "roles/nfs_server/library/nfs_server_tree.py")
+hardware = module(ROOT / "roles/slurm_common/library/slurm_hardware.py")
+
+PEOPLE = "ou=People,dc=x"
+ANN = f"uid=ann,{PEOPLE}"
+MDB = "olcDatabase={1}mdb,cn=config"
+
+
+class FakeDirectory:
+    """An LDAP server as the module sees one, numbering values as cn=config does."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, list[bytes]]] = {}
+        self.writes: list[str] = []
+
+    def get(self, dn: str) -> dict[str, list[bytes]] | None:
+        return self.entries.get(dn)
+
+    def find(self, base: str, filterstr: str) -> str | None:
+        wanted = filterstr.strip("()").partition("=")[2].encode()
+        return next(
+            (
+                dn
+                for dn, values in self.entries.items()
+                if dn.endswith(base) and wanted in values.get("olcSuffix", [])
+            ),
+            None,
+        )
+
+    def children(self, base: str) -> list[str]:
+        return [dn for dn in self.entries if dn.endswith(f",{base}")]
+
+    def add(self, dn: str, attributes: dict[str, list[bytes]]) -> None:
+        self.writes.append(f"add {dn}")
+        self.entries[dn] = {name: self.stored(name, values) for name, values in attributes.items()}
+
+    def replace(self, dn: str, attributes: dict[str, list[bytes]]) -> None:
+        self.writes.append(f"replace {dn} {sorted(attributes)}")
+        for name, values in attributes.items():
+            self.entries[dn].pop(name, None)
+            if values:
+                self.entries[dn][name] = self.stored(name, values)
+
+    def delete(self, dn: str) -> None:
+        self.writes.append(f"delete {dn}")
+        del self.entries[dn]
+
+    def reconnect(self) -> None:
+        self.writes.append("reconnect")
+
+    @staticmethod
+    def stored(name: str, values: list[bytes]) -> list[bytes]:
+        if name.lower() in ldap.ORDERED:
+            return [b"{%d}%s" % (index, value) for index, value in enumerate(values)]
+        return list(reversed(values))  # a server promises no order
+
+
+def entry(
+    dn: str, state: str = "present", find: Any = None, classes: tuple[str, ...] = (), **attributes: Any
+) -> dict[str, Any]:
+    return {"dn": dn, "state": state, "find": find, "objectClass": list(classes), "attributes": attributes}
+
+
+def params(*entries: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"entries": list(entries), "passwords": {}, "update_password": "always", "purge": []} | options
+
+
+def run(directory: FakeDirectory, wanted: dict[str, Any], *, check: bool = False) -> list[str]:
+    return [f"{change.operation} {change.dn}" for change in ldap.run(directory, wanted, check=check)]
+
+
+ANNS = entry(ANN, classes=("posixAccount",), uid="ann", uidNumber=10000, sshPublicKey=["a", "b"])
+
+
+def test_an_entry_is_added_once() -> None:
+    directory = FakeDirectory()
+    assert run(directory, params(ANNS)) == [f"add {ANN}"]
+    assert directory.entries[ANN]["uidNumber"] == [b"10000"]
+    assert run(directory, params(ANNS)) == []
+
+
+def test_only_what_differs_is_written() -> None:
+    directory = FakeDirectory()
+    run(directory, params(ANNS))
+    directory.entries[ANN]["mail"] = [b"ann@x"]
+    changed = entry(ANN, classes=("posixAccount",), uid="ann", uidNumber=10001, sshPublicKey=["b", "a"])
+    run(directory, params(changed))
+    assert directory.writes[-1] == f"replace {ANN} ['uidNumber']"
+    assert directory.entries[ANN]["mail"] == [b"ann@x"]
+
+
+def test_an_empty_list_removes_an_attribute() -> None:
+    directory = FakeDirectory()
+    run(directory, params(ANNS))
+    without = entry(ANN, classes=("posixAccount",), uid="ann", uidNumber=10000, sshPublicKey=[])
+    assert run(directory, params(without)) == [f"modify {ANN}"]
+    assert "sshPublicKey" not in directory.entries[ANN]
+    assert run(directory, params(without)) == []
+
+
+def test_classes_that_others_added_stay() -> None:
+    directory = FakeDirectory()
+    run(directory, params(entry(ANN, classes=("top", "person"), uid="ann")))
+    assert run(directory, params(entry(ANN, classes=("Person",), uid="ann"))) == []
+
+
+def test_check_mode_tells_and_writes_nothing() -> None:
+    directory = FakeDirectory()
+    assert run(directory, params(ANNS), check=True) == [f"add {ANN}"]
+    assert directory.writes == []
+
+
+def test_access_rules_keep_their_order() -> None:
+    directory = FakeDirectory()
+    rules = ["to attrs=userPassword by * none", "to * by * read"]
+    run(directory, params(entry(MDB, olcAccess=rules)))
+    assert run(directory, params(entry(MDB, olcAccess=rules))) == []
+    assert run(directory, params(entry(MDB, olcAccess=rules[::-1]))) == [f"modify {MDB}"]
+
+
+def test_a_database_is_found_by_its_suffix_and_not_made_twice() -> None:
+    directory = FakeDirectory()
+    directory.entries[MDB] = {"olcDatabase": [b"{1}mdb"], "olcSuffix": [b"dc=x"]}
+    wanted = entry(
+        "olcDatabase=mdb,cn=config",
+        find={"base": "cn=config", "filter": "(olcSuffix=dc=x)"},
+        olcDatabase="mdb",
+        olcSuffix="dc=x",
+    )
+    assert run(directory, params(wanted)) == []
+
+
+def test_an_entry_that_is_to_be_once_is_left_alone() -> None:
+    directory = FakeDirectory()
+    schema = entry("cn=lpk,cn=schema,cn=config", state="once", olcAttributeTypes="( 1.2 NAME 'a' )")
+    run(directory, params(schema))
+    directory.entries[schema["dn"]]["olcAttributeTypes"] = [b"{0}( 1.2   NAME 'a' )"]
+    assert run(directory, params(schema)) == []
+
+
+def test_the_daemons_own_entry_is_changed_over_a_new_connection_each_time() -> None:
+    directory = FakeDirectory()
+    directory.entries["cn=config"] = {}
+    run(directory, params(entry("cn=config", olcLocalSSF=256), entry("cn=config", olcSecurity="ssf=128")))
+    assert directory.writes == [
+        "replace cn=config ['olcLocalSSF']",
+        "reconnect",
+        "replace cn=config ['olcSecurity']",
+        "reconnect",
+    ]
+
+
+@pytest.mark.parametrize(("policy", "changes"), [("always", [f"modify {ANN}"]), ("on_create", [])])
+def test_a_password_that_a_user_changed(policy: str, changes: list[str]) -> None:
+    directory = FakeDirectory()
+    options: dict[str, Any] = {"passwords": {ANN: "{CRYPT}$6$old"}, "update_password": policy}
+    run(directory, params(ANNS, **options))
+    assert run(directory, params(ANNS, **options)) == []
+    directory.entries[ANN]["userPassword"] = [b"{CRYPT}$6$theirs"]
+    assert run(directory, params(ANNS, **options)) == changes
+
+
+def test_a_user_who_had_none_gets_a_password_whatever_the_policy() -> None:
+    directory = FakeDirectory()
+    run(directory, params(ANNS))
+    assert run(directory, params(ANNS, passwords={ANN: "{CRYPT}x"}, update_password="on_create")) == [
+        f"modify {ANN}"
+    ]
+
+
+def test_purging_removes_who_is_no_longer_listed() -> None:
+    directory = FakeDirectory()
+    bob = f"uid=bob,{PEOPLE}"
+    run(directory, params(ANNS, entry(bob, uid="bob")))
+    assert run(directory, params(ANNS)) == []
+    assert run(directory, params(ANNS, purge=[PEOPLE])) == [f"delete {bob}"]
+    assert list(directory.entries) == [ANN]
+
+
+def test_an_absent_entry_goes_once() -> None:
+    directory = FakeDirectory()
+    run(directory, params(ANNS))
+    assert run(directory, params(entry(ANN, state="absent"))) == [f"delete {ANN}"]
+    assert run(directory, params(entry(ANN, state="absent"))) == []
+
+
+def test_a_difference_shows_no_password() -> None:
+    shown = ldap.text(ANN, {"userPassword": [b"{CRYPT}$6$x"], "uid": [b"ann"]})
+    assert "{CRYPT}" not in shown
+    assert "uid: ann" in shown
+
+
+ME = {"owner": str(os.getuid()), "group": str(os.getgid()), "mode": "0750"}
+
+
+def tree(folder: Path, *, check: bool = False) -> Any:
+    """A tree of the module whose homes are made by a stand-in for mkhomedir_helper."""
+    return nfs.Tree(lambda command: (folder / command[1]).mkdir(mode=0o700), time.monotonic(), check=check)
+
+
+def test_a_directory_is_made_with_its_mode_and_then_left(tmp_path: Path) -> None:
+    spec = {"path": str(tmp_path / "a/b"), **ME}
+    first, second = tree(tmp_path), tree(tmp_path)
+    first.directory(spec)
+    second.directory(spec)
+    assert (tmp_path / "a/b").stat().st_mode & 0o7777 == 0o750
+    assert (len(first.changes) > 0, second.changes) == (True, [])
+
+
+def test_check_mode_makes_no_directory(tmp_path: Path) -> None:
+    checked = tree(tmp_path, check=True)
+    checked.directory({"path": str(tmp_path / "a"), **ME})
+    assert checked.changes == [f"make {tmp_path / 'a'}"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_link_is_made_and_moved_but_replaces_nothing_else(tmp_path: Path) -> None:
+    spec = {"path": str(tmp_path / "link"), "target": "one", "owner": ME["owner"]}
+    tree(tmp_path).link(spec)
+    tree(tmp_path).link(spec | {"target": "two"})
+    assert (tmp_path / "link").readlink() == Path("two")
+    again = tree(tmp_path)
+    again.link(spec | {"target": "two"})
+    assert again.changes == []
+    (tmp_path / "full").mkdir()
+    with pytest.raises(nfs.RefusedError, match="no link"):
+        tree(tmp_path).link(spec | {"path": str(tmp_path / "full")})
+
+
+def test_a_home_that_is_there_is_its_owners_business(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Account:
+        pw_dir = str(tmp_path / "ann")
+
+    monkeypatch.setattr(nfs.pwd, "getpwnam", lambda _: Account)
+    first, second = tree(tmp_path), tree(tmp_path)
+    first.home("ann")
+    second.home("ann")
+    assert (first.changes, second.changes) == ([f"make {tmp_path / 'ann'}"], [])
+
+
+def test_an_owner_whom_nobody_knows_is_named(tmp_path: Path) -> None:
+    with pytest.raises(nfs.RefusedError, match="no-such-user-here"):
+        tree(tmp_path).home("no-such-user-here")
+
+
+PRINTED = (
+    "NodeName=a CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=2 RealMemory=961 Gres=b"
+)
+
+
+def test_the_hardware_is_what_slurmd_prints() -> None:
+    assert hardware.hardware(PRINTED) == {
+        "CPUs": 4,
+        "Boards": 1,
+        "SocketsPerBoard": 1,
+        "CoresPerSocket": 2,
+        "ThreadsPerCore": 2,
+        "RealMemory": 961,
+    }
+
+
+def test_a_dead_node_is_what_slurm_conf_said() -> None:
+    conf = "Port=1\nNodeName=cpu-0 CPUs=2 RealMemory=900 Feature=a\nNodeName=cpu-1\nNodeName=cpu-10 CPUs=9"
+    assert hardware.known(conf, ["cpu-0", "cpu-1"]) == {"cpu-0": {"CPUs": 2, "RealMemory": 900}}

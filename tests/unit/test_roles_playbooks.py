@@ -1,0 +1,282 @@
+"""The playbooks and the worked example hold together, and the templates say what the data says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from roles_files import NAMES, ROOT, ansible, read
+
+EXAMPLE = ROOT / "inventories/cluster"
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+def test_a_playbook_is_well_formed(playbook: Path) -> None:
+    result = ansible("ansible-playbook", "-i", EXAMPLE, "--syntax-check", playbook)
+    assert result.returncode == 0, result.stderr
+
+
+def test_there_is_a_playbook_for_each_role() -> None:
+    assert {path.stem for path in PLAYBOOKS} == {*NAMES, "site"}
+
+
+def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> None:
+    (play,) = read(ROOT / "playbooks/site.yml")
+    included = [
+        task["ansible.builtin.include_role"]
+        for task in play["tasks"]
+        if "ansible.builtin.include_role" in task
+    ]
+    whole = [role["name"] for role in included if "tasks_from" not in role]
+    assert whole == [
+        "common",
+        "ldap_server",
+        "ldap_client",
+        "nfs_server",
+        "nfs_client",
+        "munge",
+        "slurm_common",
+        "slurmctld",
+        "slurmd",
+    ]
+
+
+def example() -> dict[str, Any]:
+    result = ansible("ansible-inventory", "-i", EXAMPLE, "--list")
+    assert "WARNING" not in result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_the_example_describes_a_whole_cluster() -> None:
+    groups = example()
+    assert set(NAMES) - {"common"} <= set(groups)
+    assert len(groups["standard"]["hosts"]) == 32
+    assert {"standard", "bigmem", "gpu"} == set(groups["slurmd"]["children"])
+
+
+def test_the_example_carries_no_secret() -> None:
+    values = read(EXAMPLE / "group_vars/all/vault.yml.example")
+    assert list(values.pop("vault_password_hashes").values()) == [None]
+    assert set(values.values()) == {None}
+    given = read(EXAMPLE / "group_vars/all/main.yml")
+    for secret in ("munge_key", "ldap_server_tls_key"):
+        assert given[secret].startswith("{{ vault_")
+    assert all("vault_" in user.get("password_hash", "vault_") for user in given["ldap_server_users"])
+
+
+def test_what_the_example_says_are_variables_of_the_roles() -> None:
+    own = {"ansible_user"}
+    files = [*EXAMPLE.glob("group_vars/*/*.yml"), *EXAMPLE.glob("host_vars/*.yml")]
+    names = {name for path in files for name in read(path)} - own
+    known = {
+        name
+        for path in ROOT.glob("roles/*/meta/argument_specs.yml")
+        for name in read(path)["argument_specs"]["main"]["options"]
+    }
+    assert names - known == set()
+
+
+HARDWARE = {"CPUs": 2, "RealMemory": 961}
+CLUSTER = {
+    "all": {
+        "vars": {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "slurm_common_config": {
+                "ClusterName": "test",
+                "SlurmctldPort": 7002,
+                "PrologFlags": None,
+                "Include": ["/a", "/b"],
+            },
+            "slurm_common_cgroup": {"ConstrainSwapSpace": None, "AllowedRAMSpace": 98},
+            "slurm_common_partitions": [
+                {"name": "cpu", "group": "partition_cpu", "options": {"Default": True, "MaxTime": "1:00:00"}},
+                {"name": "gpu", "nodes": ["gpu-0.example.org"]},
+            ],
+        },
+        "children": {
+            "slurmctld": {"hosts": {"ctl-0.example.org": {"slurm_common_fake_gpus": 2}}},
+            "slurmd": {
+                "hosts": {
+                    "cpu-0": {},
+                    "gpu-0.example.org": {
+                        "slurm_common_fake_gpus": 2,
+                        "slurm_common_node": {"Feature": ["gpu", "fake"], "CPUs": 8},
+                        "slurm_common_gres": [{"Name": "nic", "Count": 1}],
+                    },
+                }
+            },
+            "partition_cpu": {"hosts": {"cpu-0": {}}},
+        },
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files that the templates of several roles make of one small cluster, on its controller."""
+    folder = tmp_path_factory.mktemp("written")
+    templates = {
+        "slurm_common": ["slurm.conf", "cgroup.conf", "gres.conf"],
+        "slurmd": ["slurmd.conf", "fakegpu.conf"],
+        "ldap_client": ["sssd.conf", "ldap.conf"],
+        "nfs_server": ["exports", "nfs.conf"],
+        "ldap_server": ["directory.yml"],
+    }
+    variables = {
+        "slurmd_requires_mounts": ["/home", "/data"],
+        "ldap_client_uris": ["ldap://a", "ldap://b"],
+        "ldap_client_base": "dc=x",
+        "ldap_client_sssd": {"domain/default": {"enumerate": True, "ldap_access_filter": None}, "pam": None},
+        "nfs_server_exports": [
+            {"path": "/home", "clients": ["10.0.0.0/24", "10.1.0.0/24"]},
+            {"path": "/opt", "clients": ["10.0.0.0/24"], "options": ["ro"]},
+        ],
+        "ldap_server_suffix": "dc=x,dc=org",
+        "ldap_server_groups": [{"name": "research", "gid": 10100, "members": ["ann"]}],
+        "ldap_server_users": [
+            {
+                "name": "ann",
+                "uid": 10000,
+                "gecos": 'Ann: the "first"',
+                "password_hash": "{CRYPT}hidden",
+                "ssh_keys": ["k1", "k2"],
+            },
+            {"name": "bob", "uid": 10001, "gid": 10100, "gecos": "Bøb"},
+        ],
+    }
+    files = [ROOT / "roles" / role / "vars/main.yml" for role in templates]
+    for role in templates:  # defaults give way to what the inventory says, as in a role
+        given = CLUSTER["all"]["vars"]
+        CLUSTER["all"]["vars"] = read(ROOT / "roles" / role / "defaults/main.yml") | given
+    tasks = [
+        {
+            "ansible.builtin.template": {
+                "src": str(ROOT / "roles" / role / "templates" / f"{name}.j2"),
+                "dest": str(folder / name),
+                "mode": "0644",
+            }
+        }
+        for role, names in templates.items()
+        for name in names
+    ]
+    play = {"hosts": "slurmctld", "gather_facts": False, "vars_files": list(map(str, files)), "tasks": tasks}
+    measured = {"slurm_common_hardware": HARDWARE, "cacheable": True}
+    before = {"hosts": "slurmd", "gather_facts": False, "tasks": [{"ansible.builtin.set_fact": measured}]}
+    (folder / "play.yml").write_text(yaml.safe_dump([before, play]), encoding="utf-8")
+    (folder / "hosts.yml").write_text(yaml.safe_dump(CLUSTER, sort_keys=False), encoding="utf-8")
+    (folder / "vars.json").write_text(json.dumps(variables), encoding="utf-8")
+    result = ansible(
+        "ansible-playbook", "-i", folder / "hosts.yml", "-e", f"@{folder / 'vars.json'}", folder / "play.yml"
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return {
+        name: (folder / name).read_text(encoding="utf-8") for names in templates.values() for name in names
+    }
+
+
+def test_slurm_conf_merges_drops_and_repeats(written: dict[str, str]) -> None:
+    lines = written["slurm.conf"].splitlines()
+    assert "SlurmctldHost=ctl-0" in lines
+    assert "SlurmctldPort=7002" in lines
+    assert {"Include /a", "Include /b"} <= set(lines)
+    assert "GresTypes=gpu" in lines
+    assert not [line for line in lines if line.startswith("PrologFlags")]
+    assert [line for line in lines if line.startswith("ProctrackType")] == ["ProctrackType=proctrack/cgroup"]
+
+
+def test_nodes_are_what_was_measured_and_what_overrides_it(written: dict[str, str]) -> None:
+    lines = [line for line in written["slurm.conf"].splitlines() if line.startswith(("Node", "Part"))]
+    assert lines == [
+        "NodeName=cpu-0 CPUs=2 RealMemory=944",
+        "NodeName=gpu-0 CPUs=8 RealMemory=944 Gres=gpu:fake:2 Feature=gpu,fake",
+        "PartitionName=cpu Nodes=cpu-0 Default=yes MaxTime=1:00:00",
+        "PartitionName=gpu Nodes=gpu-0",
+    ]
+
+
+def test_gres_conf_names_the_fake_devices_and_hides_cuda(written: dict[str, str]) -> None:
+    assert [line for line in written["gres.conf"].splitlines() if line.startswith("Node")][-2:] == [
+        "NodeName=gpu-0 Name=gpu Type=fake File=/dev/fakegpu[0-1] Flags=no_gpu_env",
+        "NodeName=gpu-0 Name=nic Count=1",
+    ]
+
+
+def test_fake_devices_have_numbers_of_no_real_device(written: dict[str, str]) -> None:
+    lines = [line for line in written["fakegpu.conf"].splitlines() if line.startswith("c")]
+    assert lines == ["c /dev/fakegpu0 0666 root root - 240:0", "c /dev/fakegpu1 0666 root root - 240:1"]
+
+
+def test_cgroups_confine_everything_unless_told_otherwise(written: dict[str, str]) -> None:
+    assert written["cgroup.conf"].splitlines()[1:] == [
+        "ConstrainCores=yes",
+        "ConstrainRAMSpace=yes",
+        "ConstrainDevices=yes",
+        "AllowedRAMSpace=98",
+    ]
+
+
+def test_slurmd_waits_for_its_mounts(written: dict[str, str]) -> None:
+    assert "RequiresMountsFor=/home /data\n" in written["slurmd.conf"]
+
+
+def test_sssd_demands_tls_and_takes_overrides(written: dict[str, str]) -> None:
+    text = written["sssd.conf"]
+    assert "ldap_uri = ldap://a, ldap://b\n" in text
+    assert "ldap_id_use_start_tls = true\n" in text
+    assert "ldap_tls_reqcert = demand\n" in text
+    assert "enumerate = true\n" in text
+    assert "ldap_access_filter" not in text
+    assert "[pam]" not in text
+
+
+def test_exports_go_to_their_clients_with_root_squash(written: dict[str, str]) -> None:
+    options = "rw,sync,no_subtree_check,root_squash,sec=sys"
+    assert written["exports"].splitlines()[1:] == [
+        f"/home 10.0.0.0/24({options}) 10.1.0.0/24({options})",
+        f"/opt 10.0.0.0/24({options},ro)",
+    ]
+    assert "vers3=n\n" in written["nfs.conf"]
+
+
+def test_the_directory_has_users_groups_and_no_password(written: dict[str, str]) -> None:
+    entries = {item["dn"]: item["attributes"] for item in yaml.safe_load(written["directory.yml"])}
+    ann = entries["uid=ann,ou=People,dc=x,dc=org"]
+    assert ann["cn"] == 'Ann: the "first"'
+    assert (ann["gidNumber"], ann["homeDirectory"], ann["sshPublicKey"]) == (10000, "/home/ann", ["k1", "k2"])
+    assert entries["cn=ann,ou=Groups,dc=x,dc=org"]["gidNumber"] == 10000
+    assert entries["cn=research,ou=Groups,dc=x,dc=org"]["memberUid"] == ["ann"]
+    assert "cn=bob,ou=Groups,dc=x,dc=org" not in entries
+    bob = entries["uid=bob,ou=People,dc=x,dc=org"]
+    assert (bob["cn"], bob["gecos"]) == ("Bøb", "bob")  # gecos is ASCII alone
+    assert "hidden" not in written["directory.yml"]
+
+
+def test_the_collection_carries_the_roles_and_playbooks_alone(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("roles", "playbooks", "inventories"):
+        shutil.copytree(ROOT / name, source / name)
+    shutil.copy(ROOT / "galaxy.yml", source)
+    (source / "README.md").write_text("x", encoding="utf-8")
+    for other in ("labctl", "tests", ".venv"):
+        (source / other).mkdir()
+        (source / other / "file").write_text("x", encoding="utf-8")
+    built = ansible("ansible-galaxy", "collection", "build", "--output-path", tmp_path, folder=source)
+    assert built.returncode == 0, built.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path / "out", filter="data")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "roles",
+        "playbooks",
+        "inventories",
+        "README.md",
+        "FILES.json",
+        "MANIFEST.json",
+    }
