@@ -71,7 +71,11 @@ def run_logged(
             raise
     if code != 0:
         raise ProcessError(
-            f"{argv[0]} failed with exit code {code}", why="\n".join(tail), hint=f"the whole log: {log}", code=code, tail=tail
+            f"{argv[0]} failed with exit code {code}",
+            why="\n".join(tail),
+            hint=f"the whole log: {log}",
+            code=code,
+            tail=tail,
         )
 
 

@@ -82,6 +82,7 @@ def _files_of(source: str) -> Path | None:
         return None
     with suppress(LabError):  # without libvirt there are no labs, and the name is just a wrong one
         directories = {lab.name: lab.directory for lab in lab_type().all()}
-        if directories.get(source) is not None:
-            return Path(directories[source]) / "lab.yml"
+        directory = directories.get(source)
+        if directory is not None:
+            return directory / "lab.yml"
     return None

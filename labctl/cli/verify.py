@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from labctl.cli import show, show_lab
 from labctl.cli.options import Json, LabArgument, LabName
 from labctl.cli.state import existing, state
 from labctl.errors import UsageError, VerifyError
+
+if TYPE_CHECKING:
+    from labctl.steps.verify import Level
 
 EXAMPLES = (
     "labctl verify",
@@ -36,7 +39,7 @@ def run(
     """Test a running lab: LDAP, NFS, MUNGE, Slurm, jobs. Exits with 7 if a test fails."""
     if quick and disruptive:
         raise UsageError("--quick and --disruptive are different runs", hint="give one of them")
-    level = "quick" if quick else "disruptive" if disruptive else "full"
+    level: Level = "quick" if quick else "disruptive" if disruptive else "full"
     try:
         result = existing(name or lab).verify(state.reporter(), expression=expression, level=level)
     except VerifyError as error:

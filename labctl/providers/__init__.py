@@ -1,0 +1,46 @@
+"""Who makes machines."""
+
+from __future__ import annotations
+
+import shutil
+
+from labctl.errors import BoxError, HostError
+from labctl.providers.base import Provider
+from labctl.render.layout import BoxImage
+
+
+def choose(wanted: str) -> Provider:
+    """The provider of a lab.
+
+    Args:
+        wanted: libvirt, virtualbox, or auto: libvirt where it is installed, else VirtualBox.
+
+    Raises:
+        HostError: it is not there or does not answer.
+    """
+    if wanted == "virtualbox" or (
+        wanted == "auto" and not shutil.which("libvirtd") and shutil.which("VBoxManage")
+    ):
+        from labctl.providers.virtualbox import VirtualBoxProvider  # noqa: PLC0415 - only the chosen one is loaded
+
+        return VirtualBoxProvider()
+    try:
+        from labctl.providers.through_libvirt import LibvirtProvider  # noqa: PLC0415
+    except ImportError as error:
+        raise HostError("libvirt's library is missing", why=str(error), hint="make setup") from error
+    return LibvirtProvider()
+
+
+def public_image(name: str) -> BoxImage:
+    """A box that labctl did not build: it boots by itself, and the roles install what they need.
+
+    Raises:
+        BoxError: it cannot be a public box's name.
+    """
+    if "/" not in name:
+        raise BoxError(
+            f"there is no box {name!r}",
+            why="labctl builds none of that name, and the boxes of others are named OWNER/BOX",
+            hint="labctl box list",
+        )
+    return BoxImage(name=name, user="vagrant", baked=False)

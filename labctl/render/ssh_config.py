@@ -15,7 +15,8 @@ def ssh_config(layout: Layout) -> str:
     """The text of the lab's ssh_config."""
     head = f"# The nodes of the lab {layout.lab}: ssh -F {layout.directory / 'ssh_config'} {_first(layout)}\n"
     nodes = [_block(machine.node.name, {"HostName": str(machine.address)}) for machine in layout.machines]
-    names = " ".join(machine.node.name for machine in layout.machines)
+    # By address, too: Ansible and the suite take it from the inventory, and shall share the connections.
+    names = " ".join(f"{machine.node.name} {machine.address}" for machine in layout.machines)
     return "\n".join([head, *nodes, _block(names, _common(layout))])
 
 

@@ -53,6 +53,7 @@ class Box:
         size_bytes: of the box file.
         created: seconds since the epoch.
         sha256: of each file, by name.
+        disk_size: of the image inside, in bytes; most of it is a hole.
     """
 
     name: str
@@ -61,6 +62,17 @@ class Box:
     size_bytes: int
     created: float
     sha256: dict[str, str]
+    disk_size: int
+
+    @property
+    def kernel(self) -> Path:
+        """What its machines boot."""
+        return self.path / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        """What finds the root disk."""
+        return self.path / "initrd"
 
     @property
     def file(self) -> Path:
@@ -72,10 +84,30 @@ class Box:
         """The name under which Vagrant knows it; another version is another name."""
         return f"labctl-{self.name}-{self.version}"
 
+    def check(self) -> None:
+        """Read the box and compare it with the sums taken when it was built.
+
+        Raises:
+            BoxError: a file is missing or not what was built.
+        """
+        for name, expected in self.sha256.items():
+            path = self.path / name
+            if not path.is_file() or _sha256(path) != expected:
+                raise BoxError(
+                    f"the box {self.name} is damaged",
+                    why=f"{path} is not the file that was built",
+                    hint=f"labctl box build {self.name} --force",
+                )
+
 
 def is_own(name: str) -> bool:
     """Whether labctl builds the box; every other name is left to Vagrant."""
     return name in names()
+
+
+def recipe_key(name: str) -> str:
+    """Content hash of what the box would be made from today."""
+    return recipe(name).key
 
 
 def boxes() -> tuple[Box, ...]:
@@ -115,22 +147,6 @@ def build(name: str, reporter: Reporter, *, force: bool = False) -> Box:
     if built is None:
         raise BoxError(f"the box {name} was built but cannot be read back", hint=f"the whole log: {log}")
     return built
-
-
-def check(box: Box) -> None:
-    """Reads the box and compares it with the sums taken when it was built.
-
-    Raises:
-        BoxError: a file is missing or not what was built.
-    """
-    for name, expected in box.sha256.items():
-        path = box.path / name
-        if not path.is_file() or _sha256(path) != expected:
-            raise BoxError(
-                f"the box {box.name} is damaged",
-                why=f"{path} is not the file that was built",
-                hint=f"labctl box build {box.name} --force",
-            )
 
 
 def remove(name: str) -> tuple[Box, ...]:
@@ -181,7 +197,7 @@ def _check_host() -> None:
 @contextmanager
 def _workshop() -> Iterator[Path]:
     """A folder on a real disk that mmdebstrap's user namespace can write to as well."""
-    with tempfile.TemporaryDirectory(prefix="labctl-box.", dir="/var/tmp") as name:  # noqa: S108 - mkdtemp makes it
+    with tempfile.TemporaryDirectory(prefix="labctl-box.", dir="/var/tmp") as name:
         work = Path(name)
         work.chmod(0o1777)
         (work / "box").mkdir()
@@ -196,7 +212,9 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
     view.node(wanted.name, "installing packages (1 to 5 minutes)")
     tree = work / "tree"
     try:
-        run_logged(_mmdebstrap(wanted, work), log=log, on_line=lambda line: _progress(line, wanted.name, view))
+        run_logged(
+            _mmdebstrap(wanted, work), log=log, on_line=lambda line: _progress(line, wanted.name, view)
+        )
         view.node(wanted.name, "packing the image")
         for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
             kernel = next((tree / "boot").glob(pattern))
@@ -210,15 +228,17 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
     run_logged(["qemu-img", "convert", "-O", "qcow2", str(raw), str(box / "box.img")], log=log)
     raw.unlink()
     _pack(wanted, box)
+    size = (box / f"{wanted.name}.box").stat().st_size
     facts = {
         "name": wanted.name,
         "version": wanted.key,
         "created": time.time(),
-        "size_bytes": (box / f"{wanted.name}.box").stat().st_size,
+        "disk_size": wanted.disk_size * 1024**3,
+        "size_bytes": size,
         "sha256": {path.name: _sha256(path) for path in sorted(box.iterdir())},
     }
     (box / "box.json").write_text(json.dumps(facts, indent=2))
-    view.node(wanted.name, f"{facts['size_bytes'] // 1024**2} MiB, version {wanted.key}", "ok")
+    view.node(wanted.name, f"{size // 1024**2} MiB, version {wanted.key}", "ok")
 
 
 def _as_root() -> list[str]:
@@ -228,7 +248,8 @@ def _as_root() -> list[str]:
 
 def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
     answers = "\n".join(wanted.debconf)
-    settings = f"MASK='{' '.join(wanted.mask)}' DISABLE='{' '.join(wanted.disable)}' BLACKLIST='{' '.join(wanted.blacklist)}'"
+    units = f"MASK='{' '.join(wanted.mask)}' DISABLE='{' '.join(wanted.disable)}'"
+    settings = f"{units} BLACKLIST='{' '.join(wanted.blacklist)}'"
     customize = work / "customize.sh"
     shutil.copy(wanted.customize, customize)
     return [
@@ -238,7 +259,7 @@ def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
         "--format=directory",
         f"--include={','.join(wanted.packages)}",
         f"--essential-hook=printf '%s\\n' '{answers}' | chroot \"$1\" debconf-set-selections",
-        f"--customize-hook={settings} sh {customize} \"$1\"",
+        f'--customize-hook={settings} sh {customize} "$1"',
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
         "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -254,7 +275,10 @@ def _mirrors(suite: str) -> list[str]:
     """The host's own sources of this release, as apt reads them; none means mmdebstrap's default."""
     columns = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
     asked = subprocess.run(
-        ["apt-get", "indextargets", "--format", columns, "Created-By: Packages"], capture_output=True, text=True, check=False
+        ["apt-get", "indextargets", "--format", columns, "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = []
     for row in asked.stdout.splitlines():

@@ -145,6 +145,7 @@ def environment(private: Path, scratch: Path) -> dict[str, str]:
         "ANSIBLE_ROLES_PATH": str(resource("roles")),
         "ANSIBLE_STRATEGY": "mitogen_free" if mitogen is not None else "free",
         "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_TIMEOUT": "60",  # seconds to connect; six machines that work under emulation let one wait for long
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_HOST_KEY_CHECKING": "True",  # ssh_config says how; ansible-runner would switch it off
         "ANSIBLE_RETRY_FILES_ENABLED": "0",

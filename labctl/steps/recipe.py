@@ -56,7 +56,9 @@ def recipe(name: str) -> Recipe:
     """
     directory = _boxes() / name
     if not (directory / "recipe.yml").is_file():
-        raise UsageError(f"there is no recipe for a box {name!r}", hint=f"boxes that labctl builds: {', '.join(names())}")
+        raise UsageError(
+            f"there is no recipe for a box {name!r}", hint=f"boxes that labctl builds: {', '.join(names())}"
+        )
     own = _yaml(directory / "recipe.yml")
     roles = [_yaml(path) for path in sorted(resource("roles").glob("*/vars/Debian.yml"))]
     customize = directory / "customize.sh"

@@ -1,0 +1,184 @@
+"""The files of a lab, `.labctl/<name>/`: where each is, how it is written, and who works on them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from labctl import __version__
+from labctl.definition import loading
+from labctl.definition.models import Definition
+from labctl.errors import LabError, LockedError
+from labctl.render.inventory import SECRET_FILES
+from labctl.resources import resource
+from labctl.secrets import write_private
+
+FOLDER = ".labctl"
+
+
+@dataclass
+class Record:
+    """What a lab remembers of itself between two commands; everything else is asked of the machines.
+
+    Attributes:
+        addresses: of each node, so that it keeps its own when others come and go.
+        shapes: CPUs and MiB that each machine was made with.
+        image: the fields of the BoxImage that the machines were made from.
+        driver: kvm or qemu.
+        provider: libvirt or virtualbox.
+        network: name, subnet and gateway.
+        converged: the key of what the lab was last converged to.
+        verified: the same for verify.
+    """
+
+    addresses: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, list[int]] = field(default_factory=dict)
+    image: dict[str, Any] = field(default_factory=dict)
+    driver: str = ""
+    provider: str = ""
+    network: dict[str, str] = field(default_factory=dict)
+    converged: str = ""
+    verified: str = ""
+
+
+class LabFiles:
+    """The folder of one lab."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.definition = directory / "lab.yml"
+        self.vagrantfile = directory / "Vagrantfile"
+        self.inventory = directory / "inventory"
+        self.ssh_config = directory / "ssh_config"
+        self.key = directory / "id_ed25519"
+        self.secrets = directory / "secrets.yml"
+        self.logs = directory / "logs"
+        self.junit = self.logs / "verify.xml"
+        self.timings = directory / "timings.json"
+        self._record = directory / "record.json"
+
+    def log(self, step: str) -> Path:
+        """The log of a step."""
+        return self.logs / f"{step}.log"
+
+    def make(self) -> None:
+        """Have the folder, readable for its owner only."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        # Not 0700: QEMU's user writes the consoles into logs/, and what is secret has its own mode.
+        self.logs.mkdir(exist_ok=True)
+        (self.directory / ".gitignore").write_text("*\n")
+
+    def load(self) -> Definition | None:
+        """The definition as it was last written; None if there is none."""
+        return loading.load(str(self.definition)) if self.definition.is_file() else None
+
+    def record(self) -> Record:
+        """What the lab remembers; nothing if it never was or if the file is damaged."""
+        try:
+            return Record(**json.loads(self._record.read_text()))
+        except (OSError, ValueError, TypeError):
+            return Record()
+
+    def remember(self, record: Record) -> None:
+        """Write the record; whole or not at all."""
+        write_private(self._record, json.dumps(asdict(record), indent=2) + "\n")
+
+    def write(self, texts: Mapping[str, str]) -> None:
+        """Write rendered files below the folder, those with secrets for the owner only; what is equal is left alone."""
+        for name, text in texts.items():
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file() and path.read_text() == text:
+                continue
+            if name in SECRET_FILES:
+                write_private(path, text)
+            else:
+                path.write_text(text)
+
+    def forget_hosts(self, kept: set[str]) -> None:
+        """Remove the variables of nodes that are no more."""
+        for path in (self.inventory / "host_vars").glob("*.yml"):
+            if path.stem not in kept:
+                path.unlink()
+
+    def remove(self) -> None:
+        """The folder gone, and the one around it if it was the last lab."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.directory.parent.rmdir()
+
+    @contextlib.contextmanager
+    def locked(self, name: str, doing: str) -> Iterator[None]:
+        """Hold the lab for one command; the kernel frees it if we die.
+
+        Raises:
+            LockedError: another process has it.
+        """
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        path = self.directory.parent / f".{self.directory.name}.lock"
+        holder = path.with_suffix(".holder")
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            who = holder.read_text().strip() if holder.is_file() else "another process"
+            raise LockedError(
+                f"{who} is working on the lab {name}", hint="wait until it is done, or end it, and try again"
+            ) from error
+        try:
+            holder.write_text(f"labctl {doing} (process {os.getpid()})\n")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            lock.release()
+            if not self.directory.exists():
+                with contextlib.suppress(OSError):
+                    self.directory.parent.rmdir()
+
+
+def key_of(definition: Definition, box: str) -> str:
+    """Content hash of all that a converged lab depends on.
+
+    Args:
+        definition: what shall be.
+        box: the name of the box, its version included.
+    """
+    digest = hashlib.sha256()
+    for part in (__version__, sys.version.split()[0], box, loading.dump(definition)):
+        digest.update(part.encode() + b"\0")
+    for folder in ("playbooks", "roles"):
+        for path in sorted(resource(folder).rglob("*")):
+            if path.is_file() and path.suffix not in (".md", ".pyc"):
+                digest.update(str(path.relative_to(resource(folder))).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def find(base: Path, name: str | None) -> Path | None:
+    """The folder of a lab, in ``base`` or a folder above it; without a name the only one there is.
+
+    Raises:
+        LabError: no name was given and there are several.
+    """
+    for directory in (base, *base.parents):
+        labs = sorted(path.parent for path in (directory / FOLDER).glob("*/lab.yml"))
+        if name:
+            match = next((lab for lab in labs if lab.name == name), None)
+            if match:
+                return match
+        elif len(labs) == 1:
+            return labs[0]
+        elif labs:
+            names = ", ".join(lab.name for lab in labs)
+            raise LabError("which lab?", why=f"there are {names}", hint="name one with --name")
+    return None

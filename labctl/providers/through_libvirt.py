@@ -1,0 +1,101 @@
+"""The provider libvirt: Vagrant makes the machines, libvirt is asked for everything else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from labctl.console import StepView
+from labctl.providers.base import BuiltBox, Found
+from labctl.providers.libvirt import POOL, Hypervisor
+from labctl.providers.vagrant import BOX_VERSION, LabVagrant, add_box, follower, forget_machines
+from labctl.render.layout import BoxImage, Layout, Network
+
+
+class LibvirtProvider:
+    """Machines by vagrant-libvirt."""
+
+    name = "libvirt"
+    pool = POOL
+
+    def __init__(self) -> None:
+        self.hypervisor = Hypervisor()
+
+    def found(self) -> tuple[Found, ...]:
+        """Every machine of every lab of this host."""
+        return self.hypervisor.found()
+
+    def network(self, lab: str) -> Network | None:
+        """The lab's network, if it is there."""
+        return self.hypervisor.network(lab)
+
+    def lease(self, lab: str, wanted: IPv4Network | None) -> Network:
+        """A network that nothing else on this host uses."""
+        return self.hypervisor.lease(lab, wanted)
+
+    def own_image(self, box: BuiltBox, view: StepView, log: Path) -> BoxImage:
+        """A box of labctl's own, known to Vagrant and whole in libvirt's pool.
+
+        Vagrant would upload it by itself, but guards that inside one process only: a second lab could start from
+        half a volume, and an interrupted upload would stay. So it is staged here, under the name Vagrant looks for.
+        """
+        name = box.vagrant_name
+        volume = f"{name}_vagrant_box_image_{BOX_VERSION}_box.img"
+        cache = platformdirs.user_cache_path("labctl")
+        with FileLock(cache / "stage.lock"):
+            paths = {
+                path.name: self.hypervisor.whole(f"{name}_{path.name}") for path in (box.kernel, box.initrd)
+            }
+            if not self.hypervisor.whole(volume) or not all(paths.values()):
+                view.note("checking the box and handing it to libvirt (once)")
+                box.check()
+                for path in (box.kernel, box.initrd):
+                    with path.open("rb") as source:
+                        size = path.stat().st_size
+                        paths[path.name] = self.hypervisor.upload(f"{name}_{path.name}", source, size)
+                self.hypervisor.upload_member(volume, box.file, "box.img", capacity=box.disk_size)
+            add_box(name, box.file, log)
+        return BoxImage(
+            name=name,
+            version=BOX_VERSION,
+            kernel=paths[box.kernel.name],
+            initrd=paths[box.initrd.name],
+            user="root",
+            baked=True,
+        )
+
+    def connect(self, layout: Layout) -> None:
+        """Have the lab's network up, and the pool for its volumes."""
+        self.hypervisor.pool()
+        self.hypervisor.connect(layout)
+
+    def make(self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path) -> None:
+        """Make and start the machines of these nodes."""
+        LabVagrant(layout.directory, log=log, on_line=follower(nodes, view)).make(nodes, "libvirt")
+        for node in nodes:
+            self.hypervisor.describe(layout.lab, node, layout.directory)
+
+    def start(self, lab: str, node: str) -> None:
+        """Start one machine that is stopped, resume one that is suspended."""
+        self.hypervisor.start(lab, node)
+
+    def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
+        """Shut one machine down."""
+        self.hypervisor.stop(lab, node, force=force, deadline=deadline)
+
+    def remove(self, lab: str, node: str, directory: Path) -> None:
+        """One machine and its disk gone, and Vagrant's note of it."""
+        self.hypervisor.remove_machines(lab, node)
+        shutil.rmtree(directory / ".vagrant" / "machines" / node, ignore_errors=True)
+        forget_machines(directory, node)
+
+    def destroy(self, lab: str, directory: Path) -> None:
+        """Everything of the lab gone from libvirt, and from Vagrant's own notes."""
+        self.hypervisor.remove_machines(lab)
+        self.hypervisor.remove_network(lab)
+        forget_machines(directory)

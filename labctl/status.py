@@ -1,0 +1,139 @@
+"""A lab as it is right now: the machines as the hypervisor sees them, and the cluster as Slurm sees itself."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl.definition.models import Definition
+from labctl.providers.base import Found
+
+# What a node's Slurm state must begin with to be of use; anything else is a problem to show.
+_HEALTHY = ("idle", "mixed", "allocated", "completing", "reserved", "planned")
+_ASK = "sinfo --noheader --Node --format='node|%N|%T|%E'; sinfo --noheader --format='partition|%P|%N|%l'"
+_DEADLINE = 20.0  # seconds for the controller's answer
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node; ``memory`` in MiB, ``slurm`` as sinfo says it, empty where Slurm does not know the node."""
+
+    name: str
+    state: str
+    address: str
+    roles: tuple[str, ...]
+    cpus: int
+    memory: int
+    gpus: int
+    slurm: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    """One Slurm partition; ``nodes`` is a hostlist."""
+
+    name: str
+    default: bool
+    nodes: str
+    max_time: str
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """One lab.
+
+    Attributes:
+        state: running, stopped, suspended, partial (some nodes run), or missing.
+        uptime_seconds: since the youngest machine was started; None if none runs.
+        problems: what is wrong, each in one line.
+    """
+
+    name: str
+    state: str
+    directory: str
+    uptime_seconds: float | None
+    provider: str
+    driver: str
+    network: str
+    nodes: tuple[NodeStatus, ...]
+    partitions: tuple[PartitionStatus, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SlurmView:
+    """What the controller says; `error` if it says nothing."""
+
+    nodes: dict[str, tuple[str, str]]
+    partitions: tuple[PartitionStatus, ...]
+    error: str = ""
+
+
+def overall(states: Sequence[str]) -> str:
+    """One word for all machines."""
+    if not states or all(state == "missing" for state in states):
+        return "missing"
+    return states[0] if len(set(states)) == 1 else "partial"
+
+
+def uptime(machines: Sequence[Found]) -> float | None:
+    """Seconds since the youngest running machine was started."""
+    starts = [machine.started for machine in machines if machine.started and machine.state == "running"]
+    return time.time() - max(starts) if starts else None
+
+
+def ask_slurm(ssh_config: Path, controller: str) -> SlurmView:
+    """Nodes and partitions as the controller sees them, over the lab's shared SSH connection."""
+    command = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", controller, _ASK]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_DEADLINE, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return SlurmView({}, (), f"{controller} did not answer within {_DEADLINE:.0f} s")
+    return parse(done.stdout, error=done.stderr.strip() if done.returncode else "")
+
+
+def parse(text: str, error: str = "") -> SlurmView:
+    """Read the controller's answer: a line a node in each of its partitions, then a line a partition."""
+    nodes, partitions = {}, []
+    for line in text.splitlines():
+        kind, *fields = line.split("|")
+        if kind == "node":
+            name, state, reason = fields
+            nodes[name] = (state, "" if reason == "none" else reason)
+        elif kind == "partition":
+            name, members, limit = fields
+            partitions.append(PartitionStatus(name.rstrip("*"), name.endswith("*"), members, limit))
+    return SlurmView(nodes, tuple(_merged(partitions)), error)
+
+
+def problems(definition: Definition, nodes: Sequence[NodeStatus], slurm: SlurmView | None) -> tuple[str, ...]:
+    """What keeps the lab from being as defined."""
+    found = [f"{node.name} is {node.state}" for node in nodes if node.state != "running"]
+    if slurm is None or found:
+        return tuple(found)
+    if slurm.error:
+        return (f"Slurm does not answer: {slurm.error}",)
+    for node in definition.machines():
+        if "slurmd" in node.roles:
+            state, reason = slurm.nodes.get(node.name, ("unknown", "Slurm does not know it"))
+            if not state.startswith(_HEALTHY) or state.endswith("*"):
+                found.append(f"{node.name} is {state}" + (f": {reason}" if reason else ""))
+    return tuple(found)
+
+
+def _merged(partitions: Sequence[PartitionStatus]) -> list[PartitionStatus]:
+    """Sinfo has a line for each state of a partition's nodes; one is enough here."""
+    from ClusterShell.NodeSet import NodeSet  # noqa: PLC0415 - a slow import
+
+    merged: dict[str, PartitionStatus] = {}
+    for part in partitions:
+        known = merged.get(part.name)
+        nodes = str(NodeSet(known.nodes) | NodeSet(part.nodes)) if known else str(NodeSet(part.nodes))
+        merged[part.name] = PartitionStatus(part.name, part.default, nodes, part.max_time)
+    return list(merged.values())

@@ -1,0 +1,138 @@
+"""Boot: machines that are made or started, each awaited with a deadline of its own until it answers on SSH."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from labctl.console import StepView
+from labctl.errors import BootError, HostError
+from labctl.render.layout import Layout
+
+# Seconds until a machine must answer, from when it was told to start. Six machines under software emulation on two
+# cores take 90; a cold disk cache and a busy host may double that.
+DEADLINES = {"kvm": 180.0, "qemu": 600.0}
+_POLL = 0.5  # seconds between two looks at a port
+
+
+def control_directory() -> None:
+    """Make the folder of SSH's shared connections, which the lab's ssh_config names.
+
+    Raises:
+        HostError: somebody else has made it.
+    """
+    path = Path(f"/tmp/labctl-{os.getuid()}")  # noqa: S108 - checked to be ours alone
+    path.mkdir(mode=0o700, exist_ok=True)
+    facts = path.lstat()
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or path.is_symlink():
+        raise HostError(f"{path} is not yours alone", why="others could listen in", hint=f"rm -rf {path}")
+
+
+def make_and_await(layout: Layout, nodes: Sequence[str], make: Callable[[], None], view: StepView) -> None:
+    """Run ``make`` and, beside it, wait until each node answers.
+
+    Args:
+        layout: the lab.
+        nodes: those to wait for.
+        make: makes or starts the machines; its errors come first.
+        view: is told of each node.
+
+    Raises:
+        BootError: a node did not answer in time.
+    """
+    failed = threading.Event()
+    with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
+        waits = [pool.submit(_answer, layout, node, view, failed) for node in nodes]
+        try:
+            make()
+            for wait in waits:
+                wait.result()
+        except BaseException:
+            failed.set()
+            raise
+
+
+def silent_nodes(layout: Layout, nodes: Iterable[str]) -> tuple[str, ...]:
+    """The nodes that do not answer on SSH right now; asked side by side over the shared connections."""
+    names = list(nodes)
+    with ThreadPoolExecutor(max_workers=max(len(names), 1)) as pool:
+        answers = list(pool.map(lambda node: _connects(layout, node), names))
+    return tuple(name for name, answer in zip(names, answers, strict=True) if not answer)
+
+
+def disconnect(directory: Path, nodes: Iterable[str]) -> None:
+    """End the shared SSH connections to these nodes."""
+    config = directory / "ssh_config"
+    if not config.is_file():
+        return
+    for node in nodes:
+        subprocess.run(
+            ["ssh", "-F", str(config), "-O", "exit", node], capture_output=True, check=False, timeout=10
+        )
+
+
+def forget_host_keys(directory: Path, addresses: Iterable[str]) -> None:
+    """Drop the SSH host keys of machines that are made anew."""
+    known = directory / "known_hosts"
+    doomed = set(addresses)
+    if known.is_file():
+        lines = known.read_text().splitlines(keepends=True)
+        known.write_text("".join(line for line in lines if line.split(" ")[0] not in doomed))
+
+
+def _answer(layout: Layout, node: str, view: StepView, failed: threading.Event) -> None:
+    address = next(str(machine.address) for machine in layout.machines if machine.node.name == node)
+    started = time.monotonic()
+    end = started + DEADLINES[layout.driver]
+    while time.monotonic() < end and not failed.is_set():
+        if _listens(address) and _connects(layout, node):
+            view.node(node, f"answers after {time.monotonic() - started:.0f} s", "ok")
+            return
+        time.sleep(_POLL)
+    if failed.is_set():
+        return
+    view.node(node, "does not answer", "failed")
+    raise BootError(
+        f"{node} did not answer on SSH within {DEADLINES[layout.driver]:.0f} s",
+        why=_last_words(layout.directory / "logs" / f"console-{node}.log"),
+        hint=f"its console: {layout.directory / 'logs' / f'console-{node}.log'}; then labctl up {layout.lab} again",
+    )
+
+
+def _listens(address: str) -> bool:
+    """Whether sshd has something to say; a TCP connection alone costs the machine least."""
+    with suppress(OSError), socket.create_connection((address, 22), timeout=3) as connection:
+        return connection.recv(4) == b"SSH-"
+    return False
+
+
+def _connects(layout: Layout, node: str) -> bool:
+    command = ["ssh", "-F", str(layout.directory / "ssh_config"), "-o", "BatchMode=yes", node, "true"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=60,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _last_words(console: Path) -> str:
+    with suppress(OSError):
+        lines = console.read_text(errors="replace").strip().splitlines()
+        return (
+            "the last it said on its console:\n" + "\n".join(lines[-5:]) if lines else "its console is empty"
+        )
+    return ""
