@@ -93,7 +93,7 @@ def verify(
     command = [*_pytest(suite), *LEVELS[level], *(("-k", expression) if expression else ())]
     command += ["--inventory", str(inventory.absolute()), "--junitxml", str(junit.absolute())]
     with open(log, "w", encoding="utf-8", opener=_private) as output:
-        code = _run(command, output, report, limit)
+        code = _run(command, suite, output, report, limit)
     result = VerifyResult(
         passed=report.count,
         failed=len(report.failures),
@@ -143,7 +143,7 @@ def _pytest(suite: Path) -> list[str]:
     ]
 
 
-def _environment(descriptor: int) -> dict[str, str]:
+def _environment(suite: Path, descriptor: int) -> dict[str, str]:
     """The caller's, without what would change how pytest and Ansible work."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "ANSIBLE_"))}
     # The plugin must be found in a checkout, too, that nobody installed.
@@ -152,12 +152,14 @@ def _environment(descriptor: int) -> dict[str, str]:
         **kept,
         "PYTHONPATH": os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
-        "ANSIBLE_CONFIG": os.devnull,  # the user's own ansible.cfg is about other clusters
+        "ANSIBLE_CONFIG": str(suite / "ansible.cfg"),  # the user's own is about other clusters
         DESCRIPTOR: str(descriptor),
     }
 
 
-def _run(command: Sequence[str], output: TextIO, report: Report, limit: float) -> int | None:
+def _run(
+    command: Sequence[str], suite: Path, output: TextIO, report: Report, limit: float
+) -> int | None:
     """Run pytest and follow its events; its exit code, or nothing if it had to be ended."""
     reading, writing = os.pipe()
     late = threading.Event()
@@ -165,7 +167,7 @@ def _run(command: Sequence[str], output: TextIO, report: Report, limit: float) -
         try:
             process = subprocess.Popen(
                 command,
-                env=_environment(writing),
+                env=_environment(suite, writing),
                 pass_fds=(writing,),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
