@@ -23,8 +23,8 @@ from labctl.providers.base import PREFIX, Found, MachineState
 from labctl.render.layout import Layout, Network
 
 URI = os.environ.get("LABCTL_LIBVIRT_URI", "qemu:///system")
-POOL = "labctl"
-_POOL_PATH = "/var/lib/libvirt/images/labctl"
+POOL = os.environ.get("LABCTL_POOL", "labctl")
+_POOL_PATH = f"/var/lib/libvirt/images/{POOL}"
 # Where labs live if nobody says otherwise: 256 networks that neither Docker, nor libvirt, nor most sites use.
 _RANGE = IPv4Network("10.214.0.0/16")
 

@@ -1,0 +1,49 @@
+# make up              a verified cluster on this machine (PRESET=mini-hpc for another one)
+# make test            every test of the project, those on real machines included
+# make setup           the part of both that needs the network: host packages, Python, the box
+PRESET ?= full
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: up test unit lab lint bench setup host box docs clean
+
+up: setup
+	$(BIN)/labctl doctor $(PRESET) --fix
+	$(BIN)/labctl up $(PRESET)
+
+setup: host .venv/.installed box
+
+host:
+	scripts/install-host
+
+# The environment is made anew when what it shall hold has changed.
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+box: .venv/.installed
+	$(BIN)/labctl box build debian-12
+
+test: unit lab
+
+unit:
+	$(BIN)/python -m pytest tests/unit -n auto
+
+lab:
+	$(BIN)/python -m pytest tests/lab -v
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
+
+bench:
+	$(BIN)/python -m bench
+
+docs:
+	$(BIN)/python -m labctl.reference
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,102 @@
+"""Bad input and bad hosts: refused with the reason and a way out, and nothing is touched."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import platformdirs
+import pytest
+from conftest import LABCTL, User, World
+
+DEFINITION = """\
+name: bad
+users: [{name: ann, uid: 10000}]
+nodes:
+  - {name: head, roles: [ldap_server, nfs_server, slurmctld]}
+  - {name: "node-[0-1]", roles: [slurmd], partitions: [work]}
+partitions: [{name: work, default: true}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("name: work,", "name: work, colour: blue,"), "colour"),
+        (("partitions: [{", "partitions: [{name: other, default: true}, {"), "default"),
+        (("uid: 10000}", "uid: 10000}, {name: bob, uid: 10000}"), "10000"),
+        (("node-[0-1]", "node-[0-1"), "node-[0-1"),
+        (("name: head", "name: he_ad"), "he_ad"),
+    ],
+    ids=["an unknown key", "two defaults", "a uid twice", "a broken hostlist", "a name that is no hostname"],
+)
+def test_a_wrong_definition_is_refused(user: User, change: tuple[str, str], words: str) -> None:
+    before = World.now()
+    path = user.home / "bad.yml"
+    path.write_text(DEFINITION.replace(*change))
+    said = user("up", "bad.yml")
+    assert said.code == 2
+    assert words in said.err
+    assert "bad.yml:" in said.err
+    assert World.now() == before
+    assert not (user.home / ".labctl").exists()
+
+
+def test_an_unknown_preset_gets_the_nearest_one(user: User) -> None:
+    said = user("up", "ful")
+    assert said.code == 2
+    assert "full" in said.err
+
+
+def test_more_memory_than_the_host_has_is_refused(user: User) -> None:
+    said = user("up", "full", "--set", "nodes.gpu-0.memory=999999")
+    assert said.code == 3
+    assert "memory" in said.err
+    assert not (user.home / ".labctl").exists()
+
+
+def test_without_libvirt_the_way_out_is_named(user: User) -> None:
+    said = user("up", "cpu", env={"LABCTL_LIBVIRT_URI": "qemu+unix:///system?socket=/none"})
+    assert said.code == 3
+    assert "labctl doctor --fix" in said.err
+
+
+def test_without_qemu_the_missing_program_is_named(user: User, tmp_path: Path) -> None:
+    for program in ("ssh", "ip", "vagrant", "libvirtd"):
+        found = shutil.which(program)
+        assert found
+        (tmp_path / program).symlink_to(found)
+    said = user("up", "cpu", env={"PATH": str(tmp_path), "LABCTL_SYSTEM_PATH": ""})
+    assert said.code == 3
+    assert "qemu-system-x86_64" in said.err
+
+
+def test_a_full_disk_is_refused(user: User) -> None:
+    small = "mount -t tmpfs -o size=64m tmpfs /var/lib/libvirt/images"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"{small} && exec {LABCTL} up cpu"],
+        cwd=user.home, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "disk" in done.stderr
+    assert "/var/lib/libvirt/images" in done.stderr
+
+
+def test_a_damaged_box_is_found_before_it_is_used(user: User, tmp_path: Path) -> None:
+    before = World.now()
+    shutil.copytree(platformdirs.user_cache_path("labctl") / "boxes", tmp_path / "labctl" / "boxes")
+    for box in (tmp_path / "labctl" / "boxes").glob("debian-12-*/debian-12.box"):
+        with box.open("r+b") as image:
+            image.seek(50 * 1024**2)
+            image.write(b"rotten")
+        version = box.parent.name.removeprefix("debian-12-")
+    # As on a host where it was not staged yet.
+    said = user(
+        "up", "cpu", "--name", "rotten", env={"XDG_CACHE_HOME": str(tmp_path), "LABCTL_POOL": "labctl-rotten"}
+    )
+    assert said.code == 4, said.all
+    assert "damaged" in said.err
+    assert "labctl box build debian-12 --force" in said.err
+    assert version
+    assert World.now().domains == before.domains

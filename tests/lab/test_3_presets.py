@@ -1,0 +1,39 @@
+"""Every other preset comes up and is proven; and users' values reach the daemons."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import User
+
+
+@pytest.mark.parametrize("preset", ["gpu", "multi-node", "mini-hpc"])
+def test_the_preset_comes_up_and_is_proven(user: User, preset: str) -> None:
+    try:
+        said = user.ok("up", preset)
+        assert "verified:" in said.out
+        assert user.ok("status", "--name", preset, "--json").json()["problems"] == []
+        if preset == "mini-hpc":
+            _has_the_values_of_the_tutorial(user)
+    finally:
+        user("destroy", preset)
+
+
+def _has_the_values_of_the_tutorial(user: User) -> None:
+    config = user.ok(
+        "ssh", "--name", "mini-hpc", "slurmctld-0", "--", "scontrol show config; scontrol show partition all"
+    ).out
+    seen = {" ".join(line.split()) for line in config.splitlines()}
+    for line in (
+        "SlurmctldPort = 7002",
+        "SlurmdPort = 7003",
+        "FirstJobId = 65536",
+        "MinJobAge = 3600 sec",
+        "MaxJobCount = 10000",
+    ):
+        assert line in seen, line
+    assert "MaxNodes=3" in config
+    job = "cd /data/nucci && sbatch --wait --output=research.out --wrap 'echo I love doing research!' && cat research.out"
+    assert (
+        "I love doing research!"
+        in user.ok("ssh", "--name", "mini-hpc", "-l", "nucci", "slurmctld-0", "--", job).out
+    )
