@@ -215,7 +215,7 @@ def _programs() -> Check:
 
 def _missing() -> list[str]:
     # A user's PATH often lacks these, and sudo has them.
-    path = os.environ.get("PATH", os.defpath) + os.environ.get("LABCTL_SYSTEM_PATH", ":/usr/local/sbin:/usr/sbin:/sbin")
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     return [program for program in PROGRAMS if not shutil.which(program, path=path)]
 
 

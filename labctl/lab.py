@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -222,7 +223,7 @@ class Lab:
         with self.files.locked(self.name, "start"), self._step(reporter, "boot") as view:
             boot.control_directory()
             self.provider.connect(layout)
-            boot.make_and_await(layout, names, lambda: self._each(names, self._start), view)
+            boot.make_and_await(layout, names, lambda _: self._each(names, self._start), view)
 
     def stop(self, reporter: Reporter, nodes: str = "", *, force: bool = False) -> None:
         """Shut machines down, side by side; their disks stay."""
@@ -372,10 +373,10 @@ class Lab:
                 view.node(node, "removed", "changed")
             boot.forget_host_keys(self.directory, [self._address(layout, node) for node in made])
 
-            def make() -> None:
+            def make(answered: threading.Event) -> None:
                 self._each(by_kind["start"], self._start)
                 if made:
-                    self.provider.make(layout, made, view, self.files.log("boot"))
+                    self.provider.make(layout, made, view, self.files.log("boot"), answered)
 
             boot.make_and_await(layout, [*made, *by_kind["start"]], make, view)
         record = self.files.record()

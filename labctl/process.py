@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,10 +34,19 @@ def run_logged(
     on_line: Callable[[str], None] = lambda _: None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    enough: threading.Event | None = None,
 ) -> None:
     """Runs a program to its end, each line of its output appended to ``log`` and handed to ``on_line``.
 
     If the caller is interrupted, the program and all its children are ended first.
+
+    Args:
+        argv: the program and its arguments.
+        log: gets all that it prints.
+        on_line: is handed each line.
+        env: variables on top of our own.
+        cwd: where it runs.
+        enough: once set, the program has done all that is wanted of it: it is ended, and that is no error.
 
     Raises:
         ProcessError: it could not be started or ended with an error; ``tail`` has its last 12 lines.
@@ -60,6 +70,10 @@ def run_logged(
             raise ProcessError(
                 f"{argv[0]} could not be started", why=str(error), hint="labctl doctor", code=127, tail=()
             ) from error
+        done = enough or threading.Event()
+        watcher = threading.Thread(target=_end_when, args=(process, done), daemon=True)
+        if enough:
+            watcher.start()
         try:
             for line in process.stdout or ():
                 out.write(line)
@@ -69,7 +83,7 @@ def run_logged(
         except BaseException:
             end(process)
             raise
-    if code != 0:
+    if code != 0 and not done.is_set():
         raise ProcessError(
             f"{argv[0]} failed with exit code {code}",
             why="\n".join(tail),
@@ -77,6 +91,12 @@ def run_logged(
             code=code,
             tail=tail,
         )
+
+
+def _end_when(process: subprocess.Popen[str], enough: threading.Event) -> None:
+    while process.poll() is None:
+        if enough.wait(timeout=1):
+            end(process)
 
 
 def end(process: subprocess.Popen[str], *, patience: float = 20) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -88,8 +89,10 @@ class Provider(Protocol):
     def connect(self, layout: Layout) -> None:
         """Have the lab's network up, with an address for each machine."""
 
-    def make(self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path) -> None:
-        """Make and start the machines of these nodes."""
+    def make(
+        self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path, answered: threading.Event
+    ) -> None:
+        """Make and start the machines of these nodes; once all have answered there is nothing left to wait for."""
 
     def start(self, lab: str, node: str) -> None:
         """Start one machine that is stopped, resume one that is suspended."""

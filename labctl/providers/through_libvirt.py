@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -74,9 +75,13 @@ class LibvirtProvider:
         self.hypervisor.pool()
         self.hypervisor.connect(layout)
 
-    def make(self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path) -> None:
-        """Make and start the machines of these nodes."""
-        LabVagrant(layout.directory, log=log, on_line=follower(nodes, view)).make(nodes, "libvirt")
+    def make(
+        self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path, answered: threading.Event
+    ) -> None:
+        """Make and start the machines of these nodes; once all have answered there is nothing left to wait for."""
+        LabVagrant(layout.directory, log=log, on_line=follower(nodes, view), enough=answered).make(
+            nodes, "libvirt"
+        )
         for node in nodes:
             self.hypervisor.describe(layout.lab, node, layout.directory)
 

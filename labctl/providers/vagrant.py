@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,9 +28,17 @@ class LabVagrant(vagrant.Vagrant):
         root: the folder with the Vagrantfile.
         log: everything that Vagrant says is appended to it.
         on_line: is handed each line, too.
+        enough: once set, Vagrant is not waited for any longer.
     """
 
-    def __init__(self, root: Path, *, log: Path, on_line: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        log: Path,
+        on_line: Callable[[str], None] = lambda _: None,
+        enough: threading.Event | None = None,
+    ) -> None:
         if not shutil.which("vagrant"):
             raise HostError("Vagrant is not installed", hint="labctl doctor --fix")
         super().__init__(  # type: ignore[no-untyped-call]
@@ -37,6 +46,7 @@ class LabVagrant(vagrant.Vagrant):
         )
         self._log = log
         self._on_line = on_line
+        self._enough = enough
 
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
         words = [word for word in args if word is not None]
@@ -46,6 +56,9 @@ class LabVagrant(vagrant.Vagrant):
 
     def make(self, nodes: Sequence[str], provider: str) -> None:
         """``vagrant up`` of these nodes, side by side.
+
+        Vagrant then logs in to each machine by itself, with a key exchange in Ruby that takes a machine under software
+        emulation half a minute. Whoever knows already that they answer sets ``enough``.
 
         Raises:
             BootError: Vagrant failed; what it made is still there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from ipaddress import IPv4Network
@@ -71,9 +72,13 @@ class VirtualBoxProvider:
     def connect(self, layout: Layout) -> None:
         """Nothing to do: Vagrant makes the host-only network with the first machine."""
 
-    def make(self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path) -> None:
-        """Make and start the machines of these nodes."""
-        LabVagrant(layout.directory, log=log, on_line=follower(nodes, view)).make(nodes, "virtualbox")
+    def make(
+        self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path, answered: threading.Event
+    ) -> None:
+        """Make and start the machines of these nodes; once all have answered there is nothing left to wait for."""
+        LabVagrant(layout.directory, log=log, on_line=follower(nodes, view), enough=answered).make(
+            nodes, "virtualbox"
+        )
 
     def start(self, lab: str, node: str) -> None:
         """Start one machine that is stopped, resume one that is suspended."""

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,36 +35,38 @@ def control_directory() -> None:
         raise HostError(f"{path} is not yours alone", why="others could listen in", hint=f"rm -rf {path}")
 
 
-def make_and_await(layout: Layout, nodes: Sequence[str], make: Callable[[], None], view: StepView) -> None:
+def make_and_await(
+    layout: Layout, nodes: Sequence[str], make: Callable[[threading.Event], None], view: StepView
+) -> None:
     """Run ``make`` and, beside it, wait until each node answers.
 
     Args:
         layout: the lab.
         nodes: those to wait for.
-        make: makes or starts the machines; its errors come first.
+        make: makes or starts the machines; its errors come first. Its argument is set when all have answered.
         view: is told of each node.
 
     Raises:
         BootError: a node did not answer in time.
     """
-    failed = threading.Event()
-    with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
+    failed, answered = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(max_workers=len(nodes) + 1) as pool:
         waits = [pool.submit(_answer, layout, node, view, failed) for node in nodes]
+        all_answered = pool.submit(_tell, waits, answered)
         try:
-            make()
-            for wait in waits:
-                wait.result()
+            make(answered)
+            all_answered.result()
         except BaseException:
             failed.set()
             raise
 
 
-def silent_nodes(layout: Layout, nodes: Iterable[str]) -> tuple[str, ...]:
-    """The nodes that do not answer on SSH right now; asked side by side over the shared connections."""
-    names = list(nodes)
-    with ThreadPoolExecutor(max_workers=max(len(names), 1)) as pool:
-        answers = list(pool.map(lambda node: _connects(layout, node), names))
-    return tuple(name for name, answer in zip(names, answers, strict=True) if not answer)
+def _tell(waits: Sequence[Future[None]], answered: threading.Event) -> None:
+    try:
+        for wait in waits:
+            wait.result()
+    finally:
+        answered.set()
 
 
 def disconnect(directory: Path, nodes: Iterable[str]) -> None:

@@ -127,7 +127,7 @@ def world_before() -> World:
 
 
 @pytest.fixture(scope="session")
-def user(tmp_path_factory: pytest.TempPathFactory, world_before: World) -> Iterator[User]:
+def user(tmp_path_factory: pytest.TempPathFactory, world_before: World) -> Iterator[User]:  # noqa: ARG001 - looked at before
     home = tmp_path_factory.mktemp("user")
     someone = User(home)
     yield someone

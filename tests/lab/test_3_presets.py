@@ -32,7 +32,8 @@ def _has_the_values_of_the_tutorial(user: User) -> None:
     ):
         assert line in seen, line
     assert "MaxNodes=3" in config
-    job = "cd /data/nucci && sbatch --wait --output=research.out --wrap 'echo I love doing research!' && cat research.out"
+    batch = "sbatch --wait --output=research.out --wrap 'echo I love doing research!'"
+    job = f"cd /data/nucci && {batch} && cat research.out"
     assert (
         "I love doing research!"
         in user.ok("ssh", "--name", "mini-hpc", "-l", "nucci", "slurmctld-0", "--", job).out

@@ -24,9 +24,9 @@ def written(after: str, name: str = "slurm.conf", before: str = BEFORE) -> dict[
     return {"item": name, "changed": before != after, "diff": [{"before": before, "after": after}]}
 
 
-def states(*results: dict[str, Any]) -> tuple[str, str]:
-    found = slurm.slurm_states(results, RESTARTS)
-    return found["slurmctld"], found["slurmd"]
+def actions(*results: dict[str, Any]) -> tuple[str, str]:
+    found = slurm.slurm_actions(results, RESTARTS)
+    return found.get("slurmctld", "-"), found.get("slurmd", "-")
 
 
 def test_null_drops_a_key_and_a_list_repeats_it() -> None:
@@ -69,40 +69,40 @@ def test_a_node_that_was_not_measured_has_no_memory() -> None:
         ("MaxJobCount=10000", "maxjobcount=20000", "restarted", "reloaded"),
         ("CPUs=2", "CPUs=4", "restarted", "restarted"),
         ("ClusterName=one", "ClusterName=two", "restarted", "restarted"),
-        ("# Ansible managed", "# Managed by Ansible", "started", "started"),
+        ("# Ansible managed", "# Managed by Ansible", "reloaded", "reloaded"),
         ("KillWait=30\n", "", "reloaded", "reloaded"),
     ],
 )
 def test_a_change_restarts_what_its_key_needs(old: str, new: str, slurmctld: str, slurmd: str) -> None:
-    assert states(written(BEFORE.replace(old, new))) == (slurmctld, slurmd)
+    assert actions(written(BEFORE.replace(old, new))) == (slurmctld, slurmd)
 
 
 def test_the_strongest_need_wins() -> None:
     after = BEFORE.replace("KillWait=30", "KillWait=60").replace("MaxJobCount=10000", "MaxJobCount=1")
-    assert states(written(after), written("x", "cgroup.conf")) == ("restarted", "reloaded")
+    assert actions(written(after), written("x", "cgroup.conf")) == ("restarted", "reloaded")
 
 
-def test_nothing_changed_means_started() -> None:
-    assert states(written(BEFORE), {"item": "gres.conf", "changed": False}) == ("started", "started")
+def test_nothing_changed_asks_for_nothing() -> None:
+    assert actions(written(BEFORE), {"item": "gres.conf", "changed": False}) == ("-", "-")
 
 
 def test_cgroup_conf_concerns_the_node_daemon_alone() -> None:
-    assert states(written("ConstrainCores=no", "cgroup.conf")) == ("started", "reloaded")
+    assert actions(written("ConstrainCores=no", "cgroup.conf")) == ("-", "reloaded")
 
 
 def test_gres_conf_restarts_both() -> None:
-    assert states(written("Name=gpu", "gres.conf")) == ("restarted", "restarted")
+    assert actions(written("Name=gpu", "gres.conf")) == ("restarted", "restarted")
 
 
 def test_a_first_file_restarts_both() -> None:
-    assert states(written(BEFORE, before="")) == ("restarted", "restarted")
+    assert actions(written(BEFORE, before="")) == ("restarted", "restarted")
 
 
 @pytest.mark.parametrize(
     "diff", [None, [], [{"src_larger": 104448}], [{"before": {"mode": "0600"}, "after": {"mode": "0644"}}]]
 )
 def test_a_change_that_cannot_be_read_restarts_both(diff: Any) -> None:
-    assert states({"item": "slurm.conf", "changed": True, "diff": diff}) == ("restarted", "restarted")
+    assert actions({"item": "slurm.conf", "changed": True, "diff": diff}) == ("restarted", "restarted")
 
 
 @pytest.mark.parametrize(

@@ -275,3 +275,105 @@ def test_the_hardware_is_what_slurmd_prints() -> None:
 def test_a_dead_node_is_what_slurm_conf_said() -> None:
     conf = "Port=1\nNodeName=cpu-0 CPUs=2 RealMemory=900 Feature=a\nNodeName=cpu-1\nNodeName=cpu-10 CPUs=9"
     assert hardware.known(conf, ["cpu-0", "cpu-1"]) == {"cpu-0": {"CPUs": 2, "RealMemory": 900}}
+
+
+services = module(ROOT / "roles/common/library/current_services.py")
+STARTED = 1_700_000_000.25
+
+
+class FakeSystemd:
+    """Answers systemctl for one unit as systemd 252 does."""
+
+    def __init__(self, **properties: str) -> None:
+        self.properties = {
+            "LoadState": "loaded",
+            "ActiveState": "active",
+            "UnitFileState": "enabled",
+            "NeedDaemonReload": "no",
+            "StateChangeTimestamp": "Tue 2023-11-14 22:13:20.250000 UTC",
+        } | properties
+        self.calls: list[str] = []
+        self.fails = ""
+
+    def __call__(self, command: list[str]) -> tuple[int, str, str]:
+        if command[1] == "show":
+            return 0, "".join(f"{key}={value}\n" for key, value in self.properties.items()), ""
+        if command[0] == "journalctl":
+            return 0, "fatal: no such node\n", ""
+        self.calls.append(" ".join(command))
+        return (1, "", "Job failed") if command[1] == self.fails else (0, "", "")
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "conf"
+    path.write_text("x", encoding="utf-8")
+    return path
+
+
+def at(path: Path, moment: float) -> Path:
+    os.utime(path, (moment, moment))
+    return path
+
+
+def service(conf: Path, action: str = "restarted") -> dict[str, Any]:
+    return {"name": "x.service", "files": [str(conf), "/no/such/file"], "action": action}
+
+
+def test_a_service_that_read_its_files_is_left_alone(conf: Path) -> None:
+    systemd = FakeSystemd()
+    assert services.converge(systemd, service(at(conf, STARTED - 1)), check=False) == []
+    assert systemd.calls == []
+
+
+@pytest.mark.parametrize(("action", "verb"), [("restarted", "restart"), ("reloaded", "reload")])
+def test_a_file_written_after_the_start_is_read_again(conf: Path, action: str, verb: str) -> None:
+    systemd = FakeSystemd()
+    changed = services.converge(systemd, service(at(conf, STARTED + 0.1), action), check=False)
+    assert changed == [f"{verb} x.service"]
+    assert systemd.calls == [f"systemctl {verb} x.service"]
+
+
+def test_a_service_that_is_off_is_enabled_and_started_once(conf: Path) -> None:
+    systemd = FakeSystemd(ActiveState="inactive", UnitFileState="disabled", StateChangeTimestamp="")
+    assert services.converge(systemd, service(conf), check=False) == ["enable x.service", "start x.service"]
+    assert systemd.calls == ["systemctl enable x.service", "systemctl start x.service"]
+
+
+def test_a_service_of_an_old_script_is_asked_for_in_its_own_way(conf: Path) -> None:
+    systemd = FakeSystemd(UnitFileState="generated")
+    assert services.converge(systemd, service(at(conf, 0)), check=False) == []
+    assert systemd.calls == ["systemctl is-enabled --quiet x.service"]
+
+
+def test_changed_units_are_read_by_systemd_first(conf: Path) -> None:
+    systemd = FakeSystemd(NeedDaemonReload="yes")
+    services.converge(systemd, service(at(conf, STARTED + 1)), check=False)
+    assert systemd.calls == ["systemctl daemon-reload", "systemctl restart x.service"]
+
+
+def test_check_mode_touches_no_service(conf: Path) -> None:
+    systemd = FakeSystemd(ActiveState="inactive", LoadState="not-found", NeedDaemonReload="yes")
+    assert services.converge(systemd, service(conf), check=True) == ["start x.service"]
+    assert systemd.calls == []
+
+
+def test_a_service_that_does_not_start_says_what_its_journal_says(conf: Path) -> None:
+    systemd = FakeSystemd(ActiveState="failed")
+    systemd.fails = "start"
+    with pytest.raises(services.RefusedError, match="no such node"):
+        services.converge(systemd, service(conf), check=False)
+
+
+def test_a_unit_that_is_not_there_is_an_error(conf: Path) -> None:
+    with pytest.raises(services.RefusedError, match="no unit"):
+        services.converge(FakeSystemd(LoadState="not-found"), service(conf), check=False)
+
+
+def test_every_role_has_the_same_module_for_services() -> None:
+    links = sorted(ROOT.glob("roles/*/library/current_services.py"))
+    assert {link.resolve() for link in links} == {ROOT / "roles/common/library/current_services.py"}
+    users = {
+        path.parts[-3] for path in ROOT.glob("roles/*/tasks/*.yml") if "current_services:" in path.read_text()
+    }
+    assert users <= {link.parts[-3] for link in links}

@@ -108,6 +108,16 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"cluster: {config.getoption('--inventory')}: {', '.join(topology.nodes())}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Where the time went: each question, from when to when."""
+    times = config.stash[QUESTIONS].survey.times
+    if not times:
+        return
+    terminalreporter.section("questions, in seconds since the start")
+    for key, (began, ended) in sorted(times.items(), key=lambda one: one[1]):
+        terminalreporter.write_line(f"{began:6.1f} to {ended:5.1f}  {' '.join(map(str, key))}")
+
+
 @pytest.fixture(scope="session")
 def questions(pytestconfig: pytest.Config) -> Iterator[Questions]:
     asked = pytestconfig.stash[QUESTIONS]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: systemd's states by how much they disturb.
-STATES = ("started", "reloaded", "restarted")
+DAEMONS = ("slurmctld", "slurmd")
+
+#: What a daemon may have to do about changed files, the mildest first.
+ACTIONS = ("reloaded", "restarted")
 
 
 def slurm_value(value: Any) -> str:
@@ -61,43 +63,39 @@ def _texts(result: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def slurm_states(
+def slurm_actions(
     results: Iterable[Mapping[str, Any]], restarts: Mapping[str, Iterable[str]]
 ) -> dict[str, str]:
-    """The state that each daemon needs after its files were written.
+    """What each daemon has to do about the files that were written.
 
     Args:
         results: results of the template task, one a file; item names the file.
         restarts: key of slurm.conf to the daemons that a change of it restarts.
 
     Returns:
-        Daemon to state, in the words of Ansible's module systemd: started, reloaded or restarted.
+        Daemon to action, for the daemons that read a changed file: reloaded or restarted.
     """
-    needs = {"slurmctld": 0, "slurmd": 0}
+    needs: dict[str, int] = {}
     table = {key.lower(): set(daemons) for key, daemons in restarts.items()}
 
     def need(daemons: Iterable[str], level: int) -> None:
         for daemon in daemons:
-            needs[daemon] = max(needs[daemon], level)
+            needs[daemon] = max(needs.get(daemon, 0), level)
 
     for result in results:
         if not result.get("changed"):
             continue
-        if (
-            result["item"] == "cgroup.conf"
-        ):  # cgroup.conf(5): read again on SIGHUP; the controller does not use it
-            need(["slurmd"], 1)
+        if result["item"] == "cgroup.conf":  # cgroup.conf(5): read again on SIGHUP; slurmctld does not use it
+            need(["slurmd"], 0)
         elif (
-            result["item"] == "gres.conf"
-        ):  # gres.conf(5): Type restarts both, and the devices are opened at the start
-            need(needs, 2)
-        elif (texts := _texts(result)) is None:
-            need(needs, 2)
+            result["item"] == "gres.conf" or (texts := _texts(result)) is None
+        ):  # gres.conf(5): Type restarts both; devices are opened at the start
+            need(DAEMONS, 1)
         else:
+            need(DAEMONS, 0)
             for key in slurm_changed_keys(*texts):
-                need(needs, 1)
-                need(table.get(key.lower(), ()), 2)
-    return {daemon: STATES[level] for daemon, level in needs.items()}
+                need(table.get(key.lower(), ()), 1)
+    return {daemon: ACTIONS[level] for daemon, level in needs.items()}
 
 
 class FilterModule:
@@ -105,5 +103,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        functions = (slurm_line, slurm_lines, slurm_headroom, slurm_changed_keys, slurm_states)
+        functions = (slurm_line, slurm_lines, slurm_headroom, slurm_changed_keys, slurm_actions)
         return {function.__name__: function for function in functions}

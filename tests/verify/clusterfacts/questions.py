@@ -110,7 +110,9 @@ class Questions:
         """What a node can read of what every other node wrote."""
         directories = shared(self.topology, node)
         remote = [mount.path for mount in self.topology.mounts(node)]
-        credentials = self._credentials() if node in self.topology.nodes("munge") else {}
+        credentials = self._credentials()  # on every node: it waits until all have written their files, too
+        if node not in self.topology.nodes("munge"):
+            credentials = {}
         account = Account.of(self.topology)
         return self._ask(
             node,

@@ -7,6 +7,7 @@ of a run start together in threads, and tests wait for the answer they need.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -19,6 +20,9 @@ class Survey:
     def __init__(self) -> None:
         self._answers: dict[Hashable, Future[Any]] = {}
         self._guard = threading.Lock()
+        self._born = time.monotonic()
+        self.times: dict[Hashable, tuple[float, float]] = {}
+        """Seconds since the run began, at the start and the end of each question that was answered."""
 
     def ask(self, key: Hashable, question: Callable[[], Any]) -> Any:
         """The answer; what the question raised is raised to everyone who asks.
@@ -29,10 +33,12 @@ class Survey:
             known = self._answers.get(key)
             answer = self._answers.setdefault(key, Future())
         if known is None:
+            began = time.monotonic() - self._born
             try:
                 answer.set_result(question())
             except BaseException as problem:
                 answer.set_exception(problem)
+            self.times[key] = (began, time.monotonic() - self._born)
         return answer.result()
 
     def asked(self, key: Hashable) -> bool:
