@@ -217,7 +217,7 @@ class Lab:
 
     def start(self, reporter: Reporter, nodes: str = "") -> None:
         """Start machines that are stopped or suspended, and wait until they answer."""
-        layout = self._layout()
+        layout = self.layout()
         names = self.nodes(nodes or "all")
         self._require_made(names)
         with self.files.locked(self.name, "start"), self._step(reporter, "boot") as view:
@@ -440,9 +440,14 @@ class Lab:
         }
         self.files.remember(record)
         self.files.write({"lab.yml": loading.dump(definition)})
-        return self._layout()
+        return self.layout()
 
-    def _layout(self) -> Layout:
+    def layout(self) -> Layout:
+        """Where each machine is, as it was decided when the lab was made.
+
+        Raises:
+            UsageError: it was never made.
+        """
         record = self.files.record()
         if not record.network:
             raise UsageError(f"the lab {self.name} was never made", hint=f"labctl up {self.name}")
