@@ -1,0 +1,155 @@
+#!/usr/bin/python
+"""Ansible module: services that run with their files as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: current_services
+short_description: Runs services, with their files as they are now
+description:
+  - Enables and starts services. One that was started or last read its files before one of them was written is
+    restarted or told to read them again.
+  - So a run that ends between the writing of a file and the restart, for whatever reason, does no harm, the next
+    one does what is left. What systemd has to read again it reads.
+options:
+  services:
+    type: list
+    elements: dict
+    required: true
+    description: The services.
+    suboptions:
+      name: {type: str, required: true, description: The unit.}
+      files: {type: list, elements: path, default: [], description: Files that it reads.}
+      action: {type: str, choices: [restarted, reloaded], default: restarted, description: What newer files need.}
+author: labctl contributors
+"""
+
+RETURN = r"""
+changes:
+  description: What was done (or would be), in order.
+  type: list
+  elements: str
+  returned: always
+"""
+
+PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,StateChangeTimestamp"
+Run = Callable[..., tuple[int, str, str]]
+
+
+class RefusedError(Exception):
+    """systemd did not do what it was asked for; the text says what it says."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit as systemd sees it."""
+
+    name: str
+    loaded: bool
+    active: bool
+    enabled: bool
+    outdated: bool  # its own files changed since systemd read them
+    since: float  # when it started or last read its files, in seconds since the epoch
+
+
+def moment(text: str) -> float:
+    """A time of systemctl --timestamp=us+utc; 0 for one that never was."""
+    try:
+        parsed = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return 0.0
+    return parsed.timestamp()
+
+
+def look(run: Run, name: str) -> Unit:
+    """Asks systemd for a unit."""
+    _, printed, _ = run(["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", name])
+    found = dict(line.partition("=")[::2] for line in printed.splitlines())
+    enabled = found.get("UnitFileState") == "enabled"
+    if found.get("UnitFileState") == "generated":  # made from a script in init.d, which has links of its own
+        enabled = run(["systemctl", "is-enabled", "--quiet", name])[0] == 0
+    return Unit(
+        name=name,
+        loaded=found.get("LoadState") == "loaded",
+        active=found.get("ActiveState") in {"active", "reloading"},
+        enabled=enabled,
+        outdated=found.get("NeedDaemonReload") == "yes",
+        since=moment(found.get("StateChangeTimestamp", "")),
+    )
+
+
+def written(files: Iterable[str]) -> float:
+    """When the newest of the files was written, in seconds since the epoch."""
+    return max((path.stat().st_mtime for path in map(Path, files) if path.exists()), default=0.0)
+
+
+def needs(unit: Unit, service: Mapping[str, Any]) -> list[str]:
+    """The verbs of systemctl that a service needs."""
+    verbs = [] if unit.enabled else ["enable"]
+    if not unit.active:
+        verbs.append("start")
+    elif written(service["files"]) > unit.since:
+        verbs.append(service["action"].removesuffix("ed"))
+    return verbs
+
+
+def act(run: Run, verb: str, unit: Unit) -> None:
+    """Does one thing; if it fails, the error has the last lines of the unit's journal."""
+    code, _, error = run(["systemctl", verb, unit.name])
+    if code:
+        _, journal, _ = run(["journalctl", "--no-pager", "--lines=15", "--output=cat", f"--unit={unit.name}"])
+        raise RefusedError(
+            f"systemctl {verb} {unit.name}: {error.strip()}\nIts journal ends with:\n{journal}"
+        )
+
+
+def converge(run: Run, service: Mapping[str, Any], *, check: bool) -> list[str]:
+    """Brings one service up to date and tells what that took."""
+    unit = look(run, service["name"])
+    if unit.outdated and not check:
+        run(["systemctl", "daemon-reload"])
+    if not unit.loaded and not check:
+        raise RefusedError(f"There is no unit {unit.name} on this host, or it is masked")
+    verbs = needs(unit, service)
+    if not check:
+        for verb in verbs:
+            act(run, verb, unit)
+    return [f"{verb} {unit.name}" for verb in verbs]
+
+
+def main() -> None:
+    """Runs the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "services": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "files": {"type": "list", "elements": "path", "default": []},
+                    "action": {"type": "str", "choices": ["restarted", "reloaded"], "default": "restarted"},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    changes: list[str] = []
+    try:
+        for service in module.params["services"]:
+            changes += converge(module.run_command, service, check=module.check_mode)
+    except RefusedError as error:
+        module.fail_json(msg=str(error), changes=changes)
+    module.exit_json(changed=bool(changes), changes=changes)
+
+
+if __name__ == "__main__":
+    main()
