@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -24,11 +25,14 @@ def boot_bare(directory: Path, name: str) -> float:
     for node in nodes:
         _renew_disk(hypervisor, name, node)
     (directory / "known_hosts").unlink(missing_ok=True)
+
+    def start(_: threading.Event) -> None:
+        for node in nodes:
+            hypervisor.start(name, node)
+
     started = time.monotonic()
     with silent().step("F") as view:
-        boot.make_and_await(
-            lab.layout(), nodes, lambda _: [hypervisor.start(name, node) for node in nodes], view
-        )
+        boot.make_and_await(lab.layout(), nodes, start, view)
     return time.monotonic() - started
 
 
