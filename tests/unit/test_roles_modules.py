@@ -71,7 +71,14 @@ class FakeDirectory:
 def entry(
     dn: str, state: str = "present", find: Any = None, classes: tuple[str, ...] = (), **attributes: Any
 ) -> dict[str, Any]:
-    return {"dn": dn, "state": state, "find": find, "objectClass": list(classes), "attributes": attributes}
+    return {
+        "dn": dn,
+        "state": state,
+        "find": find,
+        "objectClass": list(classes),
+        "initially": {},
+        "attributes": attributes,
+    }
 
 
 def params(*entries: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -140,6 +147,15 @@ def test_a_database_is_found_by_its_suffix_and_not_made_twice() -> None:
         olcDatabase="mdb",
         olcSuffix="dc=x",
     )
+    assert run(directory, params(wanted)) == []
+
+
+def test_what_an_entry_is_made_with_is_left_alone_afterwards() -> None:
+    directory = FakeDirectory()
+    wanted = entry(MDB, olcSuffix="dc=x") | {"initially": {"olcDbDirectory": "/var/lib/ldap/x"}}
+    run(directory, params(wanted))
+    assert directory.entries[MDB]["olcDbDirectory"] == [b"/var/lib/ldap/x"]
+    directory.entries[MDB]["olcDbDirectory"] = [b"/var/lib/ldap"]
     assert run(directory, params(wanted)) == []
 
 

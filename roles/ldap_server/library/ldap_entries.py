@@ -37,6 +37,7 @@ options:
         description: Base and filter that find an entry, one level below the base, whose name is not known.
       objectClass: {type: list, elements: str, default: [], description: Classes that the entry has at least.}
       attributes: {type: dict, default: {}, description: Attribute to value or values; empty to remove it.}
+      initially: {type: dict, default: {}, description: Attributes that it is made with and that are left alone then.}
       state:
         type: str
         choices: [present, once, absent]
@@ -154,6 +155,7 @@ def plan(directory: Directory, entry: Mapping[str, Any], params: Mapping[str, An
         return None if have is None else Change("delete", dn, have, {})
     want = wanted(entry, params["passwords"])
     if have is None:
+        want |= {name: as_values(value) for name, value in entry["initially"].items()}
         return Change("add", dn, {}, {name: values for name, values in want.items() if values})
     if entry["state"] == "once":
         return None
@@ -287,6 +289,7 @@ ARGUMENTS: dict[str, Any] = {
             "find": {"type": "dict"},
             "objectClass": {"type": "list", "elements": "str", "default": []},
             "attributes": {"type": "dict", "default": {}},
+            "initially": {"type": "dict", "default": {}},
             "state": {"type": "str", "choices": ["present", "once", "absent"], "default": "present"},
         },
     },
