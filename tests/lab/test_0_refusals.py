@@ -83,6 +83,19 @@ def test_a_full_disk_is_refused(user: User) -> None:
     assert "/var/lib/libvirt/images" in done.stderr
 
 
+def test_doctor_says_that_libvirt_is_down_and_starts_it(user: User) -> None:
+    mend = f"{LABCTL} doctor cpu --fix && virsh -c qemu:///system list"
+    script = f"mount -t tmpfs tmpfs /run && {LABCTL} doctor cpu; {mend}"
+    done = subprocess.run(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
+        cwd=user.home, capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    before, after = done.stdout.split("CHECK")[1:]
+    assert "failed" in next(line for line in before.splitlines() if line.startswith("libvirt"))
+    assert "ok" in next(line for line in after.splitlines() if line.startswith("libvirt")), done.stderr
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_damaged_box_is_found_before_it_is_used(user: User, tmp_path: Path) -> None:
     before = World.now()
     shutil.copytree(platformdirs.user_cache_path("labctl") / "boxes", tmp_path / "labctl" / "boxes")
