@@ -102,7 +102,7 @@ def verify(
         failures=tuple(report.failures),
         skips=dict(report.skips),
     )
-    view.note(report.summary())
+    report.finish()
     _judge(code, result, expression=expression, at=report.current, limit=limit, log=log)
     return result
 
@@ -157,9 +157,7 @@ def _environment(suite: Path, descriptor: int) -> dict[str, str]:
     }
 
 
-def _run(
-    command: Sequence[str], suite: Path, output: TextIO, report: Report, limit: float
-) -> int | None:
+def _run(command: Sequence[str], suite: Path, output: TextIO, report: Report, limit: float) -> int | None:
     """Run pytest and follow its events; its exit code, or nothing if it had to be ended."""
     reading, writing = os.pipe()
     late = threading.Event()

@@ -34,7 +34,8 @@ class _Events:
             parameters = getattr(getattr(item, "callspec", None), "params", {})
             node = parameters.get("node", "-")
             self._nodes[item.nodeid] = "" if node == "-" else str(node)
-        self._say(event="collected", count=len(session.items))
+        nodes = [node for node in dict.fromkeys(self._nodes.values()) if node]
+        self._say(event="collected", count=len(session.items), nodes=nodes)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test starts."""

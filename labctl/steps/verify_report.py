@@ -9,6 +9,9 @@ from labctl.console import StepView
 
 CLUSTER = "cluster"  # what tests that are about no single node are shown under
 
+# What a user waits for at the first test of these files; all else waits for the nodes' answers.
+PHASES = {"jobs": "jobs run", "gpus": "jobs run", "reboot": "every node is rebooted"}
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -25,23 +28,34 @@ class Report:
 
     view: StepView
     current: str = ""
+    phase: str = ""
     passed: dict[str, int] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     skips: dict[str, str] = field(default_factory=dict)
-    total: int = 0
 
     def take(self, event: dict[str, Any]) -> None:
         """Note an event and show it."""
         match event["event"]:
             case "collected":
-                self.total = event["count"]
-                self.view.note(f"{self.total} tests")
+                self.passed = dict.fromkeys(event["nodes"], 0)
+                self._enter(f"asking {len(event['nodes'])} nodes for {event['count']} tests")
             case "started":
                 self.current = event["test"]
-                if not self._failed(event["node"]):
-                    self.view.node(event["node"] or CLUSTER, words(event["test"]), "running")
+                self._enter(PHASES.get(topic(event["test"]), self.phase))
             case "ended":
                 self._ended(event["test"], event["node"], event["outcome"], event["message"])
+
+    def finish(self) -> None:
+        """Say how it ended for each node and as a whole."""
+        for node in self.passed:
+            failures = self._failures(node)
+            tests = f"{self.passed[node]} passed"
+            if len(failures) > 1:
+                tests += f", {len(failures)} failed, first of all {_line(failures[0])}"
+                self.view.node(node or CLUSTER, tests, "failed")
+            elif not failures:
+                self.view.node(node or CLUSTER, tests, "ok" if self.passed[node] else "skipped")
+        self.view.note(self.summary())
 
     def summary(self) -> str:
         """The numbers in words."""
@@ -53,31 +67,44 @@ class Report:
         """Tests that passed."""
         return sum(self.passed.values())
 
+    def _enter(self, phase: str) -> None:
+        if phase != self.phase:
+            self.phase = phase
+            self.view.note(phase)
+
     def _ended(self, test: str, node: str, outcome: str, message: str) -> None:
-        name = node or CLUSTER
+        if outcome == "skipped":
+            self.skips[test] = message
+            return
+        self.passed.setdefault(node, 0)
         if outcome == "failed":
             self.failures.append(Failure(test=test, node=node, message=message))
-            self.view.node(name, f"{words(test)}: {message.partition(chr(10))[0]}", "failed")
-        elif outcome == "skipped":
-            self.skips[test] = message
-        else:
-            self.passed[node] = self.passed.get(node, 0) + 1
-        if not self._failed(node):
-            number = self.passed.get(node, 0)
-            self.view.node(name, f"{number} passed", "ok" if number else "skipped")
-        self.view.note(f"{self.summary()} of {self.total}")
+            if len(self._failures(node)) == 1:
+                self.view.node(node or CLUSTER, _line(self.failures[-1]), "failed")
+            return
+        self.passed[node] += 1
+        if not self._failures(node):
+            # A state that only a live tree shows: a line a test would bury what matters.
+            self.view.node(node or CLUSTER, f"{self.passed[node]} passed", "waiting")
 
-    def _failed(self, node: str) -> bool:
-        return any(failure.node == node for failure in self.failures)
+    def _failures(self, node: str) -> list[Failure]:
+        return [failure for failure in self.failures if failure.node == node]
+
+
+def _line(failure: Failure) -> str:
+    return f"{words(failure.test)}: {failure.message.partition(chr(10))[0]}"
+
+
+def topic(test: str) -> str:
+    """What a test is about: the name of its file, ``nfs`` of ``test_nfs.py::test_...``."""
+    return test.partition("::")[0].rpartition("/")[2].removeprefix("test_").removesuffix(".py")
 
 
 def words(test: str) -> str:
     """A test's id as a reader would say it: ``nfs: exports are nfs4 mounts [cpu-0]``."""
-    file, _, name = test.partition("::")
-    name, bracket, parameters = name.partition("[")
-    topic = file.rpartition("/")[2].removeprefix("test_").removesuffix(".py")
+    name, bracket, parameters = test.partition("::")[2].partition("[")
     promise = name.removeprefix("test_").replace("_", " ")
-    return f"{topic}: {promise} {bracket}{parameters}".rstrip()
+    return f"{topic(test)}: {promise} {bracket}{parameters}".rstrip()
 
 
 def explained(failures: list[Failure], most: int) -> str:

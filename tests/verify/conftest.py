@@ -13,6 +13,7 @@ from clusterfacts.questions import Questions
 from clusterfacts.topology import Topology, User
 from testinfra.host import Host
 
+HEAD_START = 4.0  # seconds
 QUESTIONS = pytest.StashKey[Questions]()
 BY_NODE = ("facts", "exchange")
 OF_CLUSTER = ("cluster", "jobs", "directory", "binds", "exports", "outsider", "login")  # fixtures, too
@@ -84,7 +85,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"takes {count} nodes in {mark.args[0]}"))
         if item.get_closest_marker("disruptive") and not config.getoption("--disruptive"):
             item.add_marker(pytest.mark.skip(reason="reboots every machine: say --disruptive"))
-    items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+    items.sort(key=_lateness)
+
+
+def _lateness(item: pytest.Item) -> tuple[bool, bool]:
+    """Tests that wait for jobs come after all others, the reboot last of all: what can be told early is."""
+    return item.get_closest_marker("disruptive") is not None, "jobs" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -94,6 +100,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     questions.quick = bool(wanted) and all(item.get_closest_marker("quick") for item in wanted)
     if session.config.option.collectonly:
         return
+    if any("jobs" in getattr(item, "fixturenames", ()) for item in wanted):
+        questions.begin_jobs(HEAD_START)
     for item in wanted:
         names = set(getattr(item, "fixturenames", ()))
         node = getattr(getattr(item, "callspec", None), "params", {}).get("node")
@@ -162,3 +170,18 @@ def cluster(questions: Questions) -> Sections:
 @pytest.fixture
 def jobs(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
     return questions.jobs()
+
+
+@pytest.fixture
+def directory(questions: Questions) -> Sections:
+    return questions.directory()
+
+
+@pytest.fixture
+def exports(questions: Questions) -> Sections:
+    return questions.exports()
+
+
+@pytest.fixture
+def outsider(questions: Questions) -> Sections:
+    return questions.outsider()

@@ -52,9 +52,9 @@ def test_every_user_is_in_its_groups(topology: Topology, node: str, facts: Secti
 
 
 @pytest.mark.needs("ldap_server")
-def test_no_cleartext_password_in_the_directory(topology: Topology, questions: Questions) -> None:
+def test_no_cleartext_password_in_the_directory(topology: Topology, directory: Sections) -> None:
     server, entry, count = topology.first("ldap_server"), "", 0
-    for line in questions.directory()["stored"].splitlines():
+    for line in directory["stored"].splitlines():
         if not line.startswith("  "):
             entry = line
             continue

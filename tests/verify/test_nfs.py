@@ -88,9 +88,9 @@ def test_homes_are_private(user: User, node: str, exchange: Sections) -> None:
 
 
 @pytest.fixture
-def exported(questions: Questions) -> list[tuple[str, str, set[str]]]:
+def exported(exports: Sections) -> list[tuple[str, str, set[str]]]:
     """Path, client and options of each line of ``exportfs -s``."""
-    lines = questions.exports().lines("exports")
+    lines = exports.lines("exports")
     found = [re.fullmatch(r"(\S+)\s+(\S+?)\((.*)\)", line.strip()) for line in lines]
     return [(match[1], match[2], set(match[3].split(","))) for match in found if match]
 
@@ -121,8 +121,8 @@ def test_exports_squash_root(topology: Topology, exported: list[tuple[str, str, 
 
 
 @pytest.mark.needs("nfs_server")
-def test_only_version_4_is_spoken(topology: Topology, questions: Questions) -> None:
-    versions = questions.exports()["versions"].split()
+def test_only_version_4_is_spoken(topology: Topology, exports: Sections) -> None:
+    versions = exports["versions"].split()
     server = topology.first("nfs_server")
     assert "+4" in versions, f"{server}: the NFS server speaks {versions}, expected +4"
     assert not {"+2", "+3"} & set(versions), (
@@ -131,15 +131,13 @@ def test_only_version_4_is_spoken(topology: Topology, questions: Questions) -> N
 
 
 @pytest.mark.needs("nfs_server")
-def test_host_outside_the_networks_is_refused(topology: Topology, questions: Questions) -> None:
-    seen = questions.outsider()
-    if seen["missing"]:
-        pytest.skip(f"{topology.first('nfs_server')} lacks {seen['missing']}")
-    if "reached" not in seen["reach"]:
-        pytest.skip(f"a firewall stops strangers before NFS sees them: {seen['reach']}")
-    attempts = seen.starting("mount ")
-    assert attempts, f"{topology.first('nfs_server')}: no mount was tried: {seen['stderr']}"
+def test_host_outside_the_networks_is_refused(topology: Topology, outsider: Sections) -> None:
+    server = topology.first("nfs_server")
+    if outsider["missing"]:
+        pytest.skip(f"{server} lacks {outsider['missing']}")
+    if "reached" not in outsider["reach"]:
+        pytest.skip(f"{server}: a stranger does not even reach its NFS port: {outsider['reach'].strip()}")
+    attempts = outsider.starting("mount ")
+    assert attempts, f"{server}: no mount was tried: {outsider['stderr']}"
     for path, said in attempts.items():
-        assert "code 0" not in said.splitlines(), (
-            f"{topology.first('nfs_server')}: a host of a foreign network could mount {path}"
-        )
+        assert "code 0" not in said.splitlines(), f"{server}: a host of a foreign network could mount {path}"

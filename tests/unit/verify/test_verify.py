@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import stat
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from labctl.console import PlainReporter
 from labctl.errors import VerifyError
 from labctl.steps import verify as step
 from labctl.steps.verify import SuiteFailed, VerifyResult, verify
@@ -77,14 +79,8 @@ class Bench:
         (self.suite / "test_nfs.py").write_text("import os, time, pytest\n" + tests)
 
     def run(self, **options: object) -> VerifyResult:
-        return verify(
-            self.folder / "hosts.yml",
-            suite=self.suite,
-            view=self.view,
-            junit=self.junit,
-            log=self.log,
-            **options,  # type: ignore[arg-type]
-        )
+        options = {"view": self.view, "suite": self.suite, "junit": self.junit, "log": self.log} | options
+        return verify(self.folder / "hosts.yml", **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -104,14 +100,36 @@ def test_gpus(): pytest.skip("the inventory has no GPU")
     assert bench.view.notes[-1] == "2 passed, 1 skipped"
 
 
-def test_each_node_shows_what_it_is_asked_and_how_that_ended(bench: Bench) -> None:
+def test_each_node_shows_how_far_it_is_and_how_it_ended(bench: Bench) -> None:
     bench.write("""
 def test_mounts_are_there(node): pass
 def test_export(): pass
 """)
     bench.run()
-    assert bench.view.nodes["cpu-0"] == [("running", "nfs: mounts are there [cpu-0]"), ("ok", "1 passed")]
-    assert bench.view.nodes["cluster"] == [("running", "nfs: export"), ("ok", "1 passed")]
+    assert bench.view.nodes["cpu-0"] == [("waiting", "1 passed"), ("ok", "1 passed")]
+    assert bench.view.nodes["cluster"] == [("waiting", "1 passed"), ("ok", "1 passed")]
+
+
+def test_plain_lines_are_a_few_however_many_tests_there_are(bench: Bench) -> None:
+    bench.write("""
+@pytest.mark.parametrize("number", range(50))
+def test_mounts(node, number): assert (node, number) not in [("cpu-1", 7), ("cpu-1", 9)], "no\\nmount"
+""")
+    (bench.suite / "test_jobs.py").write_text("def test_job(): pass\n")
+    said = io.StringIO()
+    with pytest.raises(SuiteFailed), PlainReporter(said, clock=lambda: 0.0).step("verify") as view:
+        bench.run(view=view)
+    assert [line.partition("] ")[2] for line in said.getvalue().splitlines()] == [
+        "verify: starts",
+        "verify: asking 2 nodes for 101 tests",
+        "verify: jobs run",
+        "verify: cpu-1: failed: nfs: mounts [cpu-1-7]: no",
+        "verify: cpu-0: 50 passed",
+        "verify: cpu-1: failed: 48 passed, 2 failed, first of all nfs: mounts [cpu-1-7]: no",
+        "verify: cluster: 1 passed",
+        "verify: 99 passed, 2 failed",
+        "verify: FAILED after 0.0 s",
+    ]
 
 
 def test_a_failure_says_test_node_reason_and_what_to_do(bench: Bench) -> None:

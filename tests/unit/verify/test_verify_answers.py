@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from clusterfacts.answers import Sections, files, indices, mounts, records, scheme, settings
+from clusterfacts.answers import Sections, files, indices, mounts, records, scheme, settings, starts_at_boot
 
 
 def test_sections_are_split_at_their_marks() -> None:
@@ -90,3 +90,21 @@ def test_files_of_gres_conf(pattern: str, expected: list[str]) -> None:
 )
 def test_cleartext_has_no_scheme(value: str, expected: str) -> None:
     assert scheme(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("enabled", "links", "starts"),
+    [
+        ("enabled", [], True),
+        ("disabled", ["/etc/rc2.d/S01slapd"], False),
+        ("generated", ["/etc/rc2.d/S01slapd", "/etc/rc2.d/S01ssh"], True),
+        ("generated", ["/etc/rc2.d/S01ssh", "/etc/rc2.d/S01slapd-other"], False),
+        ("generated", ["/etc/rc[2-4].d/S*"], False),  # no link at all: the pattern as the shell leaves it
+        ("masked", [], False),
+        ("", [], False),
+    ],
+)
+def test_a_service_starts_at_boot_by_systemd_or_by_a_link(
+    enabled: str, links: list[str], starts: bool
+) -> None:
+    assert starts_at_boot("slapd.service", enabled, links) is starts

@@ -88,3 +88,13 @@ def scheme(value: str) -> str:
     """How a stored password is hashed, ``{CRYPT}`` and the like; the empty string for cleartext."""
     match = re.match(r"\{[A-Za-z0-9-]+\}", value)
     return match[0].upper() if match else ""
+
+
+def starts_at_boot(unit: str, enabled: str, links: list[str]) -> bool:
+    """Enabled; or made from a SysV script that has a start link of a runlevel that is multi-user.target.
+
+    systemd-sysv-generator(8): such a unit is "generated" whether it starts at boot or not.
+    """
+    name = re.escape(unit.removesuffix(".service"))
+    sysv = enabled == "generated" and any(re.fullmatch(rf"/etc/rc\d\.d/S\d\d{name}", link) for link in links)
+    return sysv or enabled == "enabled"

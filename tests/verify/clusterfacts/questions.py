@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Thread
 from typing import Concatenate, ParamSpec, TypeVar
 
 from . import connection
@@ -75,10 +76,18 @@ class Questions:
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     survey: Survey = field(default_factory=Survey)
 
-    def start(self, topic: str, node: str | None = None) -> None:
+    def start(self, topic: str, node: str | None = None) -> Thread:
         """Put a question in the background, so that its answer is there when a test wants it."""
         question = getattr(self, topic)
-        ahead(f"{topic} {node or ''}", question if node is None else lambda: question(node))
+        return ahead(f"{topic} {node or ''}", question if node is None else lambda: question(node))
+
+    def begin_jobs(self, most: float) -> None:
+        """Submit the jobs, which take longest, before anything else keeps the nodes busy.
+
+        Returns when the controller has told what it knows without jobs, or after ``most`` seconds.
+        """
+        self.start("jobs")
+        self.start("cluster").join(most)
 
     @once
     def facts(self, node: str) -> Sections:

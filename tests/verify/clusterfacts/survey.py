@@ -46,7 +46,7 @@ class Survey:
         return key in self._answers
 
 
-def ahead(name: str, question: Callable[[], Any]) -> None:
+def ahead(name: str, question: Callable[[], Any]) -> threading.Thread:
     """Put a question in the background; whoever asks it later gets its answer or its error.
 
     One daemon thread a question: one may wait for another without a pool's last thread being lost to it, and
@@ -57,4 +57,6 @@ def ahead(name: str, question: Callable[[], Any]) -> None:
         with suppress(Exception):
             question()
 
-    threading.Thread(target=put, daemon=True, name=name).start()
+    thread = threading.Thread(target=put, daemon=True, name=name)
+    thread.start()
+    return thread

@@ -9,7 +9,8 @@ done
 section read
 [ -z "$shared" ] || shared="$shared" token="$token" writers="$writers" runuser -u "$user" -- sh -c '
     for directory in $shared; do for writer in $writers; do
-        printf "%s %s " "$directory" "$writer"; cat "$directory/.verify-$token/$writer" 2>&1 || echo
+        seen=$( { IFS= read -r line <"$directory/.verify-$token/$writer" && echo "$line"; } 2>&1 )
+        printf "%s %s %s\n" "$directory" "$writer" "${seen:-nothing}"
     done; done'
 section root
 for directory in $squashed; do

@@ -16,9 +16,15 @@ submit() { # name of the job here, then what sbatch is given
     printf '%s\n%s\n' "$code" "$out"
     [ $code -ne 0 ] || { jobs="$jobs ${out%%;*}"; section "id $name"; echo "${out%%;*}"; }
 }
-most() { sinfo --noheader --Node --partition="$1" --format="$2" | sort -n | tail -n 1; }
-least() { sinfo --noheader --Node --partition="$1" --format="$2" | sort -n | head -n 1; }
-
+# The least memory (MB), the most memory and the most CPUs of a node of the default partition
+least= most=0 cores=0
+sizes() {
+    while read -r memory cpus; do
+        [ "${least:-$memory}" -lt "$memory" ] || least=$memory
+        [ "$most" -gt "$memory" ] || most=$memory
+        [ "$cores" -gt "$cpus" ] || cores=$cpus
+    done
+}
 steps=
 for entry in $partitions; do
     (
@@ -35,10 +41,16 @@ if [ "$level" != quick ]; then
 #!/bin/sh
 echo "I love doing research!"
 SCRIPT
-    memory=$(least "$default" %m)
+    sizes <<NODES
+$(sinfo --noheader --Node --partition="$default" --format='%m %c')
+NODES
+    memory=${least:-500}
     [ "$memory" -lt 500 ] || memory=500
     section asked
     echo "memory ${memory}M"
+    # What takes longest comes first; what is refused comes last, while the others run.
+    submit greedy --job-name=verify-greedy --partition="$default" --mem=64M --output=greedy.out \
+        --wrap='head -c 400M /dev/zero | tail >/dev/null'
     submit research --job-name=research --partition="$default" --nodes=1 --ntasks=1 --mem="${memory}M" \
         --time=00:00:30 --output=research.out --error=research.err research.sh
     submit array --job-name=verify-array --partition="$default" --array=0-2 --mem=32M --output=array-%a.out --wrap='
@@ -46,11 +58,6 @@ SCRIPT
         echo "given $SLURM_CPUS_ON_NODE"
         echo "usable $(nproc)"
         echo "cgroup $(cat /proc/self/cgroup)"'
-    submit greedy --job-name=verify-greedy --partition="$default" --mem=64M --output=greedy.out \
-        --wrap='head -c 400M /dev/zero | tail >/dev/null'
-    submit too-much-memory --partition="$default" --mem="$(($(most "$default" %m) + 1024))M" --output=/dev/null --wrap=true
-    submit too-many-cpus --partition="$default" --nodes=1 --cpus-per-task="$(($(most "$default" %c) + 1))" \
-        --output=/dev/null --wrap=true
     if [ -n "$gpu_partition" ]; then
         export gpu_devices
         look='env | grep -E "^(SLURM_.*GPU|CUDA|ROCR|ZE_|GPU_)" | sort
@@ -62,8 +69,12 @@ SCRIPT
             --gpus="$gpu_ask" --mem=32M --output=gpu.out --wrap="$look"
         submit no-gpu --job-name=verify-no-gpu --partition="$gpu_partition" --nodelist="$gpu_node" --nodes=1 \
             --mem=32M --output=no-gpu.out --wrap="$look"
-        submit too-many-gpus --partition="$gpu_partition" --nodes=1 --gres="gpu:$((gpu_most + 1))" --output=/dev/null --wrap=true
     fi
+    submit too-much-memory --partition="$default" --mem="$((most + 1024))M" --output=/dev/null --wrap=true
+    submit too-many-cpus --partition="$default" --nodes=1 --cpus-per-task="$((cores + 1))" \
+        --output=/dev/null --wrap=true
+    [ -z "$gpu_partition" ] || submit too-many-gpus --partition="$gpu_partition" --nodes=1 \
+        --gres="gpu:$((gpu_most + 1))" --output=/dev/null --wrap=true
 fi
 
 list=$(echo $jobs | tr ' ' ,)

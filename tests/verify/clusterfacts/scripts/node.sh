@@ -2,7 +2,8 @@
 # me names users groups units checksums modes user shared token level
 
 section boot
-cat /proc/sys/kernel/random/boot_id
+read -r boot </proc/sys/kernel/random/boot_id
+echo "$boot"
 section clock
 date +%s.%N
 section passwd
@@ -14,9 +15,19 @@ section groups
 section memberships
 [ -z "$users" ] || getent initgroups $users
 section hosts
-for name in $names; do printf '%s ' "$name"; getent ahostsv4 "$name" | sed -n '1s/ .*//p'; echo; done
-section addresses
-ip -o -4 address show 2>/dev/null | awk '{print $4}'
+resolved() { # line "address STREAM name": the first of each name, and in the order of the names
+    for name in $names; do
+        while read -r address _ canonical; do [ -z "$canonical" ] || break; done
+        echo "$name $address"
+    done
+}
+if known=$(getent ahostsv4 $names); then
+    resolved <<ANSWERS
+$known
+ANSWERS
+else # some name is unknown: which one?
+    for name in $names; do getent ahostsv4 "$name" | { read -r address _; echo "$name $address"; }; done
+fi
 section mounts
 cat /proc/mounts
 section cgroup
@@ -27,6 +38,8 @@ section modes
 stat -c '%n %a %U %G' $modes 2>/dev/null
 section units
 systemctl show --property=Id,ActiveState,UnitFileState,LoadState $units
+section rc
+echo /etc/rc[2-4].d/S*
 section failed
 systemctl list-units --failed --plain --no-legend && echo '- asked'
 section credential
