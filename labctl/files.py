@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,12 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from labctl import __version__
+from labctl import __version__, lock
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import LabError, LockedError
+from labctl.errors import LabError
 from labctl.render.inventory import SECRET_FILES
 from labctl.resources import resource
 from labctl.secrets import write_private
@@ -72,7 +69,7 @@ class LabFiles:
         return self.logs / f"{step}.log"
 
     def make(self) -> None:
-        """Have the folder, readable for its owner only."""
+        """Have the folder."""
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not 0700: QEMU's user writes the consoles into logs/, and what is secret has its own mode.
         self.logs.mkdir(exist_ok=True)
@@ -124,24 +121,10 @@ class LabFiles:
         Raises:
             LockedError: another process has it.
         """
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        path = self.directory.parent / f".{self.directory.name}.lock"
-        holder = path.with_suffix(".holder")
-        lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            who = holder.read_text().strip() if holder.is_file() else "another process"
-            raise LockedError(
-                f"{who} is working on the lab {name}", hint="wait until it is done, or end it, and try again"
-            ) from error
-        try:
-            holder.write_text(f"labctl {doing} (process {os.getpid()})\n")
-            yield
+            with lock.held(self.directory.parent / f".{self.directory.name}.lock", f"the lab {name}", doing):
+                yield
         finally:
-            holder.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            lock.release()
             if not self.directory.exists():
                 with contextlib.suppress(OSError):
                     self.directory.parent.rmdir()
