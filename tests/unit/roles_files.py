@@ -53,13 +53,15 @@ def module(path: Path) -> ModuleType:
     return loaded
 
 
-def ansible(program: str, *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def ansible(
+    program: str, *arguments: str | Path, folder: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Runs one of Ansible's programs on the project's roles, without any configuration of the user's."""
     environment = os.environ | {
         "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
-        "ANSIBLE_FILTER_PLUGINS": str(ROOT / "roles/slurm_common/filter_plugins"),
         "ANSIBLE_CONFIG": str(ROOT / "no-such.cfg"),
         "ANSIBLE_NOCOLOR": "1",
+        **variables,
     }
     command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
     return subprocess.run(

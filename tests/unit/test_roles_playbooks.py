@@ -259,24 +259,52 @@ def test_the_directory_has_users_groups_and_no_password(written: dict[str, str])
     assert "hidden" not in written["directory.yml"]
 
 
-def test_the_collection_carries_the_roles_and_playbooks_alone(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    for name in ("roles", "playbooks", "inventories"):
-        shutil.copytree(ROOT / name, source / name)
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as a site installs it, built from a tree with everything else in it too."""
+    folder = tmp_path_factory.mktemp("collection")
+    source = folder / "source"
+    for name in ("roles", "playbooks", "plugins", "inventories"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
     shutil.copy(ROOT / "galaxy.yml", source)
     (source / "README.md").write_text("x", encoding="utf-8")
     for other in ("labctl", "tests", ".venv"):
         (source / other).mkdir()
         (source / other / "file").write_text("x", encoding="utf-8")
-    built = ansible("ansible-galaxy", "collection", "build", "--output-path", tmp_path, folder=source)
+    built = ansible("ansible-galaxy", "collection", "build", "--output-path", folder, folder=source)
     assert built.returncode == 0, built.stderr
-    (archive,) = tmp_path.glob("*.tar.gz")
-    shutil.unpack_archive(archive, tmp_path / "out", filter="data")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    (archive,) = folder.glob("*.tar.gz")
+    installed = ansible("ansible-galaxy", "collection", "install", "--offline", "-p", folder / "in", archive)
+    assert installed.returncode == 0, installed.stderr
+    return folder / "in"
+
+
+def test_the_collection_carries_what_a_real_cluster_needs_alone(collection: Path) -> None:
+    names = {path.name for path in (collection / "ansible_collections/labctl/hpc").iterdir()}
+    assert names - {"FILES.json", "MANIFEST.json"} == {
         "roles",
         "playbooks",
+        "plugins",
         "inventories",
         "README.md",
-        "FILES.json",
-        "MANIFEST.json",
     }
+
+
+def test_roles_of_the_collection_find_their_modules(collection: Path, tmp_path: Path) -> None:
+    modules = {path.stem for path in ROOT.glob("roles/*/library/*.py")}
+    assert {path.stem for path in (ROOT / "plugins/modules").iterdir()} == modules
+    role = {"name": "labctl.hpc.slurm_common", "tasks_from": "measure"}
+    play = {"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    node = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (tmp_path / "hosts.yml").write_text(
+        yaml.safe_dump({"slurmd": {"hosts": {"node": node}}}), encoding="utf-8"
+    )
+    result = ansible(
+        "ansible-playbook",
+        "-i",
+        tmp_path / "hosts.yml",
+        tmp_path / "play.yml",
+        ANSIBLE_COLLECTIONS_PATH=str(collection),
+    )
+    assert result.returncode == 0, result.stdout

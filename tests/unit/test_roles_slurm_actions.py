@@ -1,4 +1,4 @@
-"""Slurm's files are written from data, and a change restarts only what its key needs."""
+"""A change of Slurm's files restarts only what its key needs, by the manual of Slurm 22.05."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from roles_files import ROOT, module, read
 
-slurm = module(ROOT / "roles/slurm_common/filter_plugins/slurm_common.py")
+slurm = module(ROOT / "roles/slurm_common/library/slurm_actions.py")
 RESTARTS = read(ROOT / "roles/slurm_common/vars/main.yml")["__slurm_common_restarts"]
 BEFORE = """\
 # Ansible managed
@@ -25,39 +25,8 @@ def written(after: str, name: str = "slurm.conf", before: str = BEFORE) -> dict[
 
 
 def actions(*results: dict[str, Any]) -> tuple[str, str]:
-    found = slurm.slurm_actions(results, RESTARTS)
+    found = slurm.actions(results, RESTARTS)
     return found.get("slurmctld", "-"), found.get("slurmd", "-")
-
-
-def test_null_drops_a_key_and_a_list_repeats_it() -> None:
-    keys = {
-        "SlurmctldHost": ["a", "b(10.0.0.2)"],
-        "Dropped": None,
-        "MaxJobCount": 5,
-        "Include": "/etc/slurm/more",
-    }
-    assert slurm.slurm_lines(keys).splitlines() == [
-        "SlurmctldHost=a",
-        "SlurmctldHost=b(10.0.0.2)",
-        "MaxJobCount=5",
-        "Include /etc/slurm/more",
-    ]
-
-
-def test_truth_and_lists_in_a_line_are_slurms() -> None:
-    line = slurm.slurm_line(
-        {"PartitionName": "x", "Default": True, "Hidden": False, "Feature": ["a", "b"], "Gone": None}
-    )
-    assert line == "PartitionName=x Default=yes Hidden=no Feature=a,b"
-
-
-@pytest.mark.parametrize(("measured", "wanted"), [(961, 944), (960, 944), (959, 936), (7, 8)])
-def test_memory_stays_below_what_was_measured(measured: int, wanted: int) -> None:
-    assert slurm.slurm_headroom({"CPUs": 2, "RealMemory": measured}, 16) == {"CPUs": 2, "RealMemory": wanted}
-
-
-def test_a_node_that_was_not_measured_has_no_memory() -> None:
-    assert slurm.slurm_headroom({}, 16) == {}
 
 
 @pytest.mark.parametrize(

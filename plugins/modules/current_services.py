@@ -1,0 +1,1 @@
+../../roles/common/library/current_services.py

@@ -1,0 +1,1 @@
+../../roles/ldap_server/library/ldap_entries.py

@@ -1,0 +1,1 @@
+../../roles/nfs_server/library/nfs_server_tree.py
