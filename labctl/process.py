@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from labctl.errors import LabError
+
+_STRAGGLERS = 2.0  # seconds for the children of a program that has ended
 
 
 class ProcessError(LabError):
@@ -101,13 +105,24 @@ def _end_when(process: subprocess.Popen[str], enough: threading.Event) -> None:
 
 def end(process: subprocess.Popen[str], *, patience: float = 20) -> None:
     """Ends a process and its session: asks first, insists after ``patience`` seconds."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            return
-        try:
-            process.wait(timeout=patience)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+    _signal(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=patience)
+        # What it started may take a little longer than itself, and must not outlive it.
+        deadline = time.monotonic() + min(patience, _STRAGGLERS)
+        while _signal(process, 0) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    _signal(process, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):  # one that waits for a disk may not even die of that
+        process.wait(timeout=patience)
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> bool:
+    """Send a signal to all of the process's session; whether anybody was there to get it."""
+    try:
+        os.killpg(process.pid, number)
+    except PermissionError:  # sudo's child is there, and not ours
+        return True
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""What the tests of labctl's own modules share: no test meets the user's files, a real libvirt or a real Vagrant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from programs import Programs
+
+from labctl import console
+from labctl.console import BaseReporter, Step
+
+
+@pytest.fixture(autouse=True)
+def _a_user_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant"))
+    monkeypatch.delenv("LABCTL_DRIVER", raising=False)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    return Programs(tmp_path / "programs", monkeypatch)
+
+
+@pytest.fixture
+def reporter() -> BaseReporter:
+    return console.silent()
+
+
+@pytest.fixture
+def view(reporter: BaseReporter) -> Iterator[Step]:
+    with reporter.step("test") as step:
+        yield step
