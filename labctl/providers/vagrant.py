@@ -51,7 +51,12 @@ class LabVagrant(vagrant.Vagrant):
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
         words = [word for word in args if word is not None]
         run_logged(
-            ["vagrant", *words], log=self._log, on_line=self._on_line, env=self.env, cwd=Path(self.root)
+            ["vagrant", *words],
+            log=self._log,
+            on_line=self._on_line,
+            env=self.env,
+            cwd=Path(self.root),
+            enough=self._enough,
         )
 
     def make(self, nodes: Sequence[str], provider: str) -> None:
@@ -63,6 +68,7 @@ class LabVagrant(vagrant.Vagrant):
         Raises:
             BootError: Vagrant failed; what it made is still there.
         """
+        before = self._log.stat().st_size if self._log.is_file() else 0
         try:
             self._call_vagrant_command(
                 ["up", *nodes, "--parallel", "--no-destroy-on-error", "--no-color", f"--provider={provider}"]
@@ -70,7 +76,7 @@ class LabVagrant(vagrant.Vagrant):
         except ProcessError as error:
             raise BootError(
                 "Vagrant could not make the machines",
-                why=reasons(self._log.read_text(errors="replace")) or error.why,
+                why=reasons(self._log.read_bytes()[before:].decode(errors="replace")) or error.why,
                 hint=f"the whole log: {self._log}",
             ) from error
 
@@ -92,10 +98,11 @@ def follower(nodes: Sequence[str], view: StepView) -> Callable[[str], None]:
 
 
 def reasons(log: str) -> str:
-    """What Vagrant says went wrong, without its Ruby stack traces."""
-    shown = log.rpartition("errors that occurred are shown below.")[2].splitlines()
-    lines = [line.strip() for line in shown if line.strip() and ".rb:" not in line]
-    return "\n".join(line for line in lines if "Please report this as a bug" not in line)
+    """What Vagrant says went wrong with several machines, without its Ruby stack traces; empty if it was not that."""
+    _, said, after = log.rpartition("errors that occurred are shown below.")
+    shown = after.splitlines() if said else []
+    lines = [line.replace("Please report this as a bug:", "").strip() for line in shown if ".rb:" not in line]
+    return "\n".join(line for line in lines if line)
 
 
 def add_box(name: str, file: Path, log: Path) -> None:
@@ -141,9 +148,10 @@ def _home() -> Path:
 def forget_machines(directory: Path, node: str = "") -> None:
     """Take a folder's machines, or one of them, out of Vagrant's index, as Vagrant does when it destroys them."""
     index = _home() / "data" / "machine-index" / "index"
-    if not index.is_file():
+    try:
+        content = json.loads(index.read_text())
+    except (OSError, ValueError):  # none yet, or Vagrant was killed while it wrote
         return
-    content = json.loads(index.read_text())
     kept = {
         key: entry
         for key, entry in content.get("machines", {}).items()
