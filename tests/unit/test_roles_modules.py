@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +295,6 @@ def test_a_dead_node_is_what_slurm_conf_said() -> None:
 
 
 services = module(ROOT / "roles/common/library/current_services.py")
-STARTED = 1_700_000_000.25
 
 
 class FakeSystemd:
@@ -327,9 +327,11 @@ def conf(tmp_path: Path) -> Path:
     return path
 
 
-def at(path: Path, moment: float) -> Path:
-    os.utime(path, (moment, moment))
-    return path
+def after(path: Path, seconds: float) -> dict[str, str]:
+    """A unit that started so many seconds after the file came to be."""
+    os.utime(path, (0, 0))  # a copy may carry any mtime; what counts is when it came here
+    moment = datetime.fromtimestamp(path.stat().st_ctime + seconds, UTC)
+    return {"StateChangeTimestamp": moment.strftime("%a %Y-%m-%d %H:%M:%S.%f UTC")}
 
 
 def service(conf: Path, action: str = "restarted") -> dict[str, Any]:
@@ -337,15 +339,15 @@ def service(conf: Path, action: str = "restarted") -> dict[str, Any]:
 
 
 def test_a_service_that_read_its_files_is_left_alone(conf: Path) -> None:
-    systemd = FakeSystemd()
-    assert services.converge(systemd, service(at(conf, STARTED - 1)), check=False) == []
+    systemd = FakeSystemd(**after(conf, 1))
+    assert services.converge(systemd, service(conf), check=False) == []
     assert systemd.calls == []
 
 
 @pytest.mark.parametrize(("action", "verb"), [("restarted", "restart"), ("reloaded", "reload")])
 def test_a_file_written_after_the_start_is_read_again(conf: Path, action: str, verb: str) -> None:
-    systemd = FakeSystemd()
-    changed = services.converge(systemd, service(at(conf, STARTED + 0.1), action), check=False)
+    systemd = FakeSystemd(**after(conf, -0.1))
+    changed = services.converge(systemd, service(conf, action), check=False)
     assert changed == [f"{verb} x.service"]
     assert systemd.calls == [f"systemctl {verb} x.service"]
 
@@ -357,14 +359,14 @@ def test_a_service_that_is_off_is_enabled_and_started_once(conf: Path) -> None:
 
 
 def test_a_service_of_an_old_script_is_asked_for_in_its_own_way(conf: Path) -> None:
-    systemd = FakeSystemd(UnitFileState="generated")
-    assert services.converge(systemd, service(at(conf, 0)), check=False) == []
+    systemd = FakeSystemd(UnitFileState="generated", **after(conf, 1))
+    assert services.converge(systemd, service(conf), check=False) == []
     assert systemd.calls == ["systemctl is-enabled --quiet x.service"]
 
 
 def test_changed_units_are_read_by_systemd_first(conf: Path) -> None:
-    systemd = FakeSystemd(NeedDaemonReload="yes")
-    services.converge(systemd, service(at(conf, STARTED + 1)), check=False)
+    systemd = FakeSystemd(NeedDaemonReload="yes", **after(conf, -1))
+    services.converge(systemd, service(conf), check=False)
     assert systemd.calls == ["systemctl daemon-reload", "systemctl restart x.service"]
 
 

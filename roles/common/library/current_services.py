@@ -87,8 +87,11 @@ def look(run: Run, name: str) -> Unit:
 
 
 def written(files: Iterable[str]) -> float:
-    """When the newest of the files was written, in seconds since the epoch."""
-    return max((path.stat().st_mtime for path in map(Path, files) if path.exists()), default=0.0)
+    """When the newest of the files came to be what it is, in seconds since the epoch.
+
+    Not its mtime: Mitogen's copy hands on that of the file on the control host.
+    """
+    return max((path.stat().st_ctime for path in map(Path, files) if path.exists()), default=0.0)
 
 
 def needs(unit: Unit, service: Mapping[str, Any]) -> list[str]:
