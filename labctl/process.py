@@ -100,7 +100,7 @@ def run_logged(
 def _end_when(process: subprocess.Popen[str], enough: threading.Event) -> None:
     while process.poll() is None:
         if enough.wait(timeout=1):
-            end(process)
+            end(process, patience=1)  # what it still does is of no use to anybody
 
 
 def end(process: subprocess.Popen[str], *, patience: float = 20) -> None:
