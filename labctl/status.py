@@ -102,7 +102,7 @@ def parse(text: str, error: str = "") -> SlurmView:
     """Read the controller's answer: a line a node in each of its partitions, then a line a partition."""
     nodes, partitions = {}, []
     for line in text.splitlines():
-        kind, *fields = line.split("|")
+        kind, *fields = line.split("|", 3)  # what an administrator writes into a reason may have bars
         if kind == "node":
             name, state, reason = fields
             nodes[name] = (state, "" if reason == "none" else reason)
