@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from labctl.render.layout import Layout
-
-#: One connection a node for everything. %i is the local user's number: the folder is that user's alone.
-#: Unix sockets allow 107 characters, and ssh adds some of its own while it connects: the path is short.
-CONTROL_PATH = "/tmp/labctl-%i/%C"  # noqa: S108 - the folder is made with mode 0700 before it is used
 
 
 def ssh_config(layout: Layout) -> str:
@@ -31,12 +28,25 @@ def _common(layout: Layout) -> dict[str, str]:
         "StrictHostKeyChecking": "accept-new",
         "ControlMaster": "auto",
         "ControlPersist": "10m",
-        "ControlPath": CONTROL_PATH,
+        "ControlPath": control_path(layout),
         "ServerAliveInterval": "15",
         "ServerAliveCountMax": "4",
         "ConnectTimeout": "10",
         "LogLevel": "ERROR",
     }
+
+
+def control_path(layout: Layout) -> str:
+    """Where the one connection to a node lies that serves all.
+
+    Of this lab alone: its key is in the name. %C, which is the address and the user, is the same for two labs that got
+    the same network, one after the other or in two network namespaces, and a command for one would be run by the other.
+
+    %i is the local user's number: the folder is that user's alone. Unix sockets allow 107 characters, and ssh adds
+    some of its own while it connects: the path is short.
+    """
+    lab = hashlib.sha256(layout.public_key.encode()).hexdigest()[:8]
+    return f"/tmp/labctl-%i/{lab}-%C"  # noqa: S108 - the folder is made with mode 0700 before it is used
 
 
 def quoted(path: Path) -> str:

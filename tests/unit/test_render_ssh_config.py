@@ -44,7 +44,15 @@ def test_one_connection_serves_all_and_its_socket_has_room(tmp_path: Path) -> No
     assert said["controlpersist"] == "600"
     folder, name = said["controlpath"].rsplit("/", 1)
     assert folder == f"/tmp/labctl-{os.getuid()}"  # noqa: S108 - it is made with mode 0700
-    assert len(folder) + 1 + (40 if name == "%C" else len(name)) + 17 < 104
+    assert len(folder) + 1 + len(name.replace("%C", "x" * 40)) + 17 < 104
+
+
+def test_two_labs_share_no_connection_though_they_share_addresses(tmp_path: Path) -> None:
+    """In two network namespaces, or one after the other while ssh still holds on to the first."""
+    one, other = a_layout(), a_layout(public_key="ssh-ed25519 AAAA another lab")
+    assert one.machines[0].address == other.machines[0].address
+    paths = {understood(layout, "cpu-0", tmp_path)["controlpath"] for layout in (one, other)}
+    assert len(paths) == 2
 
 
 def test_nothing_waits_for_ever(tmp_path: Path) -> None:
