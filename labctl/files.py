@@ -16,6 +16,7 @@ from labctl import __version__, lock
 from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.errors import LabError
+from labctl.plan import Shape
 from labctl.render.inventory import SECRET_FILES
 from labctl.resources import resource
 from labctl.secrets import write_private
@@ -29,7 +30,7 @@ class Record:
 
     Attributes:
         addresses: of each node, so that it keeps its own when others come and go.
-        shapes: CPUs and MiB that each machine was made with.
+        shapes: the fields of the Shape that each machine was made with.
         image: the fields of the BoxImage that the machines were made from.
         driver: kvm or qemu.
         provider: libvirt or virtualbox.
@@ -39,13 +40,21 @@ class Record:
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
-    shapes: dict[str, list[int]] = field(default_factory=dict)
+    shapes: dict[str, Any] = field(default_factory=dict)
     image: dict[str, Any] = field(default_factory=dict)
     driver: str = ""
     provider: str = ""
     network: dict[str, str] = field(default_factory=dict)
     converged: str = ""
     verified: str = ""
+
+    def made_with(self) -> dict[str, Shape]:
+        """The shapes, as far as they can be read."""
+        shapes = {}
+        for node, fields in self.shapes.items():
+            with contextlib.suppress(TypeError, KeyError):
+                shapes[node] = Shape(**{**fields, "roles": tuple(fields["roles"])})
+        return shapes
 
 
 class LabFiles:

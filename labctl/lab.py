@@ -23,7 +23,7 @@ from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.errors import LabError, UsageError
 from labctl.files import LabFiles
-from labctl.plan import Action, Observed, Wanted, plan
+from labctl.plan import Action, Observed, Shape, Wanted, plan
 from labctl.providers.base import PREFIX, Found, Provider
 from labctl.render.inventory import inventory
 from labctl.render.layout import BoxImage, Driver, Layout, Machine, Network
@@ -158,16 +158,17 @@ class Lab:
         """What `up` would do now."""
         record = self.files.record()
         states = {machine.node: machine.state for machine in self._found()}
-        shapes = {node.name: (node.cpus, node.memory) for node in self.definition.machines()}
+        shapes = self._shapes()
         problems: tuple[str, ...] = ()
         if states.keys() == shapes.keys() and set(states.values()) == {"running"} and record.converged:
             problems = self.status().problems
         observed = Observed(
             states=states,
-            shapes={node: (shape[0], shape[1]) for node, shape in record.shapes.items()},
+            shapes=record.made_with(),
             converged=record.converged,
             verified=record.verified,
             problems=problems,
+            key_lost=not self.files.key.is_file(),
         )
         return plan(Wanted(shapes, self._key(), verify), observed)
 
@@ -363,14 +364,19 @@ class Lab:
             kind: [action.node for action in actions if action.kind == kind] for kind in _MACHINE_KINDS
         }
         if not any(by_kind.values()):
+            self._remember_shapes()
             return
         made = by_kind["create"] + by_kind["recreate"]
+        if made or by_kind["remove"]:
+            # First, so that whatever interrupts us, the next `up` knows that the lab is not what it was.
+            self._note(converged="", verified="")
         with self._step(reporter, "boot") as view:
             boot.control_directory()
             for node in by_kind["remove"] + by_kind["recreate"]:
                 boot.disconnect(self.directory, [node])
                 self.provider.remove(self.name, node, self.directory)
                 view.node(node, "removed", "changed")
+            self._remember_shapes()
             boot.forget_host_keys(self.directory, [self._address(layout, node) for node in made])
 
             def make(answered: threading.Event) -> None:
@@ -379,10 +385,19 @@ class Lab:
                     self.provider.make(layout, made, view, self.files.log("boot"), answered)
 
             boot.make_and_await(layout, [*made, *by_kind["start"]], make, view)
+
+    def _shapes(self) -> dict[str, Shape]:
+        """What each machine of the definition is made with."""
+        version = self._box_version()
+        return {
+            node.name: Shape(node.cpus, node.memory, version, node.roles)
+            for node in self.definition.machines()
+        }
+
+    def _remember_shapes(self) -> None:
+        """Note what the machines are made with, once those that cannot stay as they are have gone."""
         record = self.files.record()
-        wanted = {node.name: [node.cpus, node.memory] for node in self.definition.machines()}
-        record.shapes = {**{node: shape for node, shape in record.shapes.items() if node in wanted}}
-        record.shapes.update({node: wanted[node] for node in made})
+        record.shapes = {node: asdict(shape) for node, shape in self._shapes().items()}
         self.files.remember(record)
 
     def _converge(
@@ -408,6 +423,8 @@ class Lab:
         return result
 
     def _verify(self, reporter: Reporter, *, expression: str = "", level: Level = "full") -> VerifyResult:
+        whole = level == "full" and not expression
+        self._note(verified="" if whole else None)
         with self._step(reporter, "verify") as view:
             result = verify(
                 self.files.inventory,
@@ -418,7 +435,7 @@ class Lab:
                 expression=expression,
                 level=level,
             )
-        if level == "full" and not expression:
+        if whole:
             self._note(verified=self._key())
         return result
 
@@ -486,9 +503,11 @@ class Lab:
         self.files.forget_hosts({machine.node.name for machine in layout.machines})
 
     def _key(self) -> str:
+        return files.key_of(self.definition, self._box_version())
+
+    def _box_version(self) -> str:
         name = self.definition.box
-        built = f"{name}-{box.recipe_key(name)}" if box.is_own(name) else name
-        return files.key_of(self.definition, built)
+        return f"{name}-{box.recipe_key(name)}" if box.is_own(name) else name
 
     def _note(self, **changes: str | None) -> None:
         record = self.files.record()

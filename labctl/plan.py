@@ -25,22 +25,41 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What a machine is made with; none of it can change while the machine lives.
+
+    Attributes:
+        cpus: how many.
+        memory: in MiB.
+        box: the box it starts from, its version included; empty if it is not known.
+        roles: what its disk has been set up as. One more is added by converge; one less leaves daemons behind.
+    """
+
+    cpus: int
+    memory: int
+    box: str = ""
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Observed:
     """What is there.
 
     Attributes:
         states: of each machine of the lab, by node.
-        shapes: CPUs and MiB of each machine, as it was made.
+        shapes: what each machine was made with, as far as it is known.
         converged: the key of what the lab was last converged to; empty if it never was.
         verified: the same for verify.
         problems: what the running lab itself says is wrong.
+        key_lost: the key that opens the machines is gone, and with it every way into them.
     """
 
     states: Mapping[str, str]
-    shapes: Mapping[str, tuple[int, int]]
+    shapes: Mapping[str, Shape]
     converged: str = ""
     verified: str = ""
     problems: tuple[str, ...] = ()
+    key_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +67,12 @@ class Wanted:
     """What shall be.
 
     Attributes:
-        shapes: CPUs and MiB of each node, in the order of the definition.
+        shapes: of each node, in the order of the definition.
         key: content hash of all that converge depends on.
         verify: whether the lab shall be verified.
     """
 
-    shapes: Mapping[str, tuple[int, int]]
+    shapes: Mapping[str, Shape]
     key: str
     verify: bool = True
 
@@ -75,15 +94,25 @@ def _machines(wanted: Wanted, observed: Observed) -> list[Action]:
     actions = []
     for node, shape in wanted.shapes.items():
         state = observed.states.get(node)
-        made = observed.shapes.get(node, shape)
         if state is None:
             actions.append(Action("create", node, "it has no machine yet"))
-        elif made != shape:
-            words = f"{shape[0]} CPUs and {shape[1]} MiB wanted, made with {made[0]} and {made[1]}"
-            actions.append(Action("recreate", node, words))
+        elif observed.key_lost:
+            actions.append(Action("recreate", node, "the lab's key is lost, and nobody gets in"))
+        elif reason := _misfit(observed.shapes.get(node, shape), shape):
+            actions.append(Action("recreate", node, reason))
         elif state != "running":
             actions.append(Action("start", node, f"it is {state}"))
     return actions
+
+
+def _misfit(made: Shape, wanted: Shape) -> str:
+    """Why a machine cannot become what is wanted; empty if it can."""
+    if (made.cpus, made.memory) != (wanted.cpus, wanted.memory):
+        return f"{wanted.cpus} CPUs and {wanted.memory} MiB wanted, made with {made.cpus} and {made.memory}"
+    if made.box and made.box != wanted.box:
+        return f"the box {wanted.box} wanted, made from {made.box}"
+    lost = [role for role in made.roles if role not in wanted.roles]
+    return f"it is no longer {', '.join(lost)}" if lost else ""
 
 
 def _converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> list[Action]:

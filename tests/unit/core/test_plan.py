@@ -1,0 +1,132 @@
+"""The plan: what is defined and what is observed, compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from labctl.plan import Action, Observed, Shape, Wanted, plan
+
+HEAD = Shape(1, 768, "debian-12-a", ("ldap_server", "slurmctld"))
+NODE = Shape(2, 1024, "debian-12-a", ("slurmd",))
+WANTED = Wanted({"head": HEAD, "node": NODE}, key="k")
+UP = Observed(
+    {"head": "running", "node": "running"}, {"head": HEAD, "node": NODE}, converged="k", verified="k"
+)
+CONVERGE = Action("converge", "", "the nodes changed")
+VERIFY = Action("verify", "", "something changed")
+
+
+def machines(wanted: Wanted = WANTED, observed: Observed = UP) -> list[tuple[str, str, str]]:
+    return [(action.kind, action.node, action.reason) for action in plan(wanted, observed) if action.node]
+
+
+def test_a_lab_as_defined_is_left_alone() -> None:
+    assert plan(WANTED, UP) == ()
+
+
+def test_from_nothing_every_machine_is_made_then_converged_then_verified() -> None:
+    assert plan(WANTED, Observed({}, {})) == (
+        Action("create", "head", "it has no machine yet"),
+        Action("create", "node", "it has no machine yet"),
+        Action("converge", "", "the lab was never converged to its end"),
+        VERIFY,
+    )
+
+
+@pytest.mark.parametrize("state", ["stopped", "suspended", "crashed"])
+def test_a_machine_that_does_not_run_is_started_and_the_lab_proven_again(state: str) -> None:
+    observed = replace(UP, states={"head": "running", "node": state})
+    assert plan(WANTED, observed) == (Action("start", "node", f"it is {state}"), VERIFY)
+
+
+def test_a_machine_that_is_gone_is_made_again() -> None:
+    observed = replace(UP, states={"head": "running"})
+    assert plan(WANTED, observed) == (Action("create", "node", "it has no machine yet"), CONVERGE, VERIFY)
+
+
+def test_a_machine_that_is_not_in_the_definition_goes_first() -> None:
+    observed = replace(UP, states={"old": "stopped", **UP.states})
+    assert plan(WANTED, observed) == (
+        Action("remove", "old", "it is not in the definition"),
+        CONVERGE,
+        VERIFY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (replace(NODE, cpus=1), "2 CPUs and 1024 MiB wanted, made with 1 and 1024"),
+        (replace(NODE, memory=512), "2 CPUs and 1024 MiB wanted, made with 2 and 512"),
+        (replace(NODE, box="debian-12-b"), "the box debian-12-a wanted, made from debian-12-b"),
+        (replace(NODE, roles=("slurmd", "nfs_server", "slurmctld")), "it is no longer nfs_server, slurmctld"),
+    ],
+    ids=["CPUs", "memory", "box", "a role less"],
+)
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_a_machine_that_cannot_become_what_is_wanted_is_made_anew(
+    made: Shape, reason: str, state: str
+) -> None:
+    observed = replace(UP, states={"head": "running", "node": state}, shapes={"head": HEAD, "node": made})
+    assert plan(WANTED, observed) == (Action("recreate", "node", reason), CONVERGE, VERIFY)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [replace(NODE, box=""), replace(NODE, roles=())],
+    ids=["a box that nobody knows", "a role more"],
+)
+def test_a_machine_that_can_become_what_is_wanted_stays(made: Shape) -> None:
+    assert machines(observed=replace(UP, shapes={"head": HEAD, "node": made})) == []
+
+
+def test_a_machine_of_unknown_shape_is_taken_for_what_it_shall_be() -> None:
+    assert plan(WANTED, replace(UP, shapes={})) == ()
+
+
+def test_machines_that_nobody_can_log_in_to_are_made_anew() -> None:
+    observed = Observed({"head": "running"}, {}, key_lost=True)
+    assert machines(observed=observed) == [
+        ("recreate", "head", "the lab's key is lost, and nobody gets in"),
+        ("create", "node", "it has no machine yet"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("converged", "reason"),
+    [
+        ("", "the lab was never converged to its end"),
+        ("other", "the definition, the roles or the box changed"),
+    ],
+    ids=["never", "to something else"],
+)
+def test_a_lab_that_was_converged_to_something_else_is_converged_and_proven(
+    converged: str, reason: str
+) -> None:
+    observed = replace(UP, converged=converged)
+    assert plan(WANTED, observed) == (Action("converge", "", reason), VERIFY)
+
+
+def test_a_problem_of_the_running_lab_is_the_reason_to_converge() -> None:
+    observed = replace(UP, problems=("cpu-0 is down", "cpu-1 is down"))
+    assert plan(WANTED, observed) == (Action("converge", "", "cpu-0 is down"), VERIFY)
+
+
+def test_starting_alone_is_no_reason_to_converge() -> None:
+    observed = replace(UP, states={"head": "stopped", "node": "stopped"})
+    assert [action.kind for action in plan(WANTED, observed)] == ["start", "start", "verify"]
+
+
+@pytest.mark.parametrize("verified", ["", "other"], ids=["never", "as something else"])
+def test_a_lab_that_was_not_verified_as_it_is_is_verified(verified: str) -> None:
+    assert plan(WANTED, replace(UP, verified=verified)) == (
+        Action("verify", "", "the lab was never verified as it is now"),
+    )
+
+
+def test_nothing_is_verified_against_the_users_will() -> None:
+    unasked = replace(WANTED, verify=False)
+    assert plan(unasked, replace(UP, verified="")) == ()
+    assert [action.kind for action in plan(unasked, Observed({}, {}))] == ["create", "create", "converge"]
