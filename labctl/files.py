@@ -35,6 +35,7 @@ class Record:
         driver: kvm or qemu.
         provider: libvirt or virtualbox.
         network: name, subnet and gateway.
+        origin: the name in the definition that the lab was made from, which `--name` may have changed.
         converged: the key of what the lab was last converged to.
         verified: the same for verify.
     """
@@ -45,6 +46,7 @@ class Record:
     driver: str = ""
     provider: str = ""
     network: dict[str, str] = field(default_factory=dict)
+    origin: str = ""
     converged: str = ""
     verified: str = ""
 

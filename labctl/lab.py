@@ -21,7 +21,7 @@ from labctl import files, host, providers, secrets, status
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import LabError, UsageError
+from labctl.errors import HostError, LabError, UsageError
 from labctl.files import LabFiles
 from labctl.plan import Action, Observed, Shape, Wanted, plan
 from labctl.providers.base import PREFIX, Found, Provider
@@ -68,13 +68,19 @@ class Lab:
     """One lab, whatever state it is in."""
 
     def __init__(
-        self, name: str, directory: Path, definition: Definition | None, provider: str = "auto"
+        self,
+        name: str,
+        directory: Path,
+        definition: Definition | None,
+        provider: str = "auto",
+        origin: str = "",
     ) -> None:
         self.name = name
         self.directory = directory
         self.files = LabFiles(directory)
         self._definition = definition
         self._wanted_provider = provider
+        self._origin = origin or name
         self._provider: Provider | None = None
         self._steps: list[tuple[str, float]] = []
 
@@ -83,9 +89,10 @@ class Lab:
         cls, definition: Definition, *, base: Path, name: str | None = None, provider: str = "auto"
     ) -> Lab:
         """The lab of a definition. Nothing is touched yet."""
+        origin = definition.name
         if name:
             definition = loading.loads(loading.dump(definition), overrides=[f"name={name}"])
-        return cls(definition.name, base / files.FOLDER / definition.name, definition, provider)
+        return cls(definition.name, base / files.FOLDER / definition.name, definition, provider, origin)
 
     @classmethod
     def find(cls, name: str | None, *, base: Path) -> Lab:
@@ -174,7 +181,9 @@ class Lab:
 
     def create(self, reporter: Reporter) -> None:
         """Write the lab's files only."""
-        host.require(self.definition, self._running())
+        self._require_host()
+        self._refuse_foreign()
+        self._refuse_moving()
         with self.files.locked(self.name, "create"):
             self._prepare(reporter)
 
@@ -185,13 +194,15 @@ class Lab:
             LabError: the step that failed says what and why; `up` again goes on from there.
         """
         self._steps = []
+        self._require_host()
         self._refuse_foreign()
-        with self.files.locked(self.name, "up"), self._timed_step("plan"):
-            actions = self.plan(verify=verify)
-        if not actions:
-            return UpResult(changed=False, steps=self._steps, status=self.status(), verify=None)
-        host.require(self.definition, self._running())
         with self.files.locked(self.name, "up"):
+            with self._timed_step("plan"):
+                actions = self.plan(verify=verify)
+            if not actions:
+                return UpResult(changed=False, steps=self._steps, status=self.status(), verify=None)
+            self._refuse_moving()
+            self._refuse_replacing(actions)
             layout = self._prepare(reporter)
             self._boot(layout, actions, reporter)
             kinds = {action.kind for action in actions}
@@ -449,6 +460,8 @@ class Lab:
         record.addresses = _addresses(
             network, [node.name for node in definition.machines()], record.addresses
         )
+        if not record.origin or self._origin != self.name:  # the lab's own lab.yml has the lab's own name
+            record.origin = self._origin
         record.image, record.driver, record.provider = asdict(image), driver, self.provider.name
         record.network = {
             "name": network.name,
@@ -536,6 +549,36 @@ class Lab:
                     why=f"its files are in {machine.directory}",
                     hint="choose another name with --name, or work from that folder",
                 )
+
+    def _refuse_moving(self) -> None:
+        """The addresses of machines are on their disks."""
+        wanted, subnet = self.definition.network, self.files.record().network.get("subnet", "")
+        if subnet and wanted not in ("auto", subnet) and self._found():
+            raise LabError(
+                f"the network of the lab {self.name} is {subnet} and cannot become {wanted}",
+                why="its machines have their addresses in it",
+                hint=f"labctl destroy {self.name}, then labctl up again",
+            )
+
+    def _refuse_replacing(self, actions: Sequence[Action]) -> None:
+        """Whoever gives a definition a name that another lab has may not know it; whoever edits one does."""
+        known = self.files.record().origin
+        doomed = [action.node for action in actions if action.kind in ("remove", "recreate")]
+        if doomed and known and self._origin not in (self.name, known):
+            raise LabError(
+                f"there is a lab {self.name} already, made from {known} and not from {self._origin}",
+                why=f"its machines would go, and all that is on them: {', '.join(doomed)}",
+                hint=f"choose another --name, or labctl destroy {self.name} first",
+            )
+
+    def _require_host(self) -> None:
+        """Refuse what this host cannot run; if it cannot even be asked, say all that it lacks."""
+        try:
+            running = self._running()
+        except HostError:
+            host.require(self.definition)
+            raise
+        host.require(self.definition, running)
 
     def _require_made(self, nodes: Sequence[str]) -> None:
         made = {machine.node for machine in self._found()}
