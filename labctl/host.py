@@ -8,19 +8,21 @@ import platform
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any
 
 import platformdirs
 
+from labctl import providers
 from labctl.console import Reporter
 from labctl.definition.models import Definition
 from labctl.errors import HostError, LabError
-from labctl.process import run_logged
+from labctl.process import installed, run_logged
 from labctl.render.layout import Driver
 
 #: Package of each program on Debian and Ubuntu; `make setup` installs the same.
@@ -38,13 +40,16 @@ PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
 }
-# What a host needs beside its machines, and what QEMU needs beside a machine's memory, in MiB.
-_HOST_RESERVE = 512
-_QEMU_OVERHEAD = 96
+_VIRTUALBOX_PROGRAMS = {"VBoxManage": "virtualbox", "vagrant": "vagrant", "ssh": "openssh-client"}
+_HOST_RESERVE = 512  # MiB; what a host needs beside its machines
+# What QEMU needs beside a machine's memory, in MiB. Under software emulation the code it has translated fills a cache
+# of up to 1 GiB; machines of a lab that had been verified were seen to take 600 to 850.
+_QEMU_OVERHEAD = {"kvm": 96, "qemu": 768}
 _DISK_PER_NODE = 1024  # MiB; the part of a linked clone that a lab of a few days fills
+_KVM = Path("/dev/kvm")
 _KVM_DEADLINE = 15.0  # seconds; a kernel that runs says so within two
 
-State = Literal[True, False, None]
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -66,24 +71,28 @@ class Check:
 
 def checks(definition: Definition | None = None) -> tuple[Check, ...]:
     """All checks of this host; with a definition also whether the whole lab fits."""
-    found = [_programs(), _libvirt(), _vagrant_plugin(), _kvm()]
+    provider = providers.which(definition.provider if definition else "auto")
+    found = _provider(provider)
+    found += [_vagrant_plugin(), _kvm()] if provider == "libvirt" else []
     if definition is not None:
-        found += [_memory(definition), _cpus(definition), _disk(definition)]
+        found += [_memory(definition, provider), _cpus(definition), _disk(definition, provider)]
     return tuple(found)
 
 
-def require(definition: Definition, running: frozenset[str] = frozenset()) -> None:
+def require(definition: Definition, provider: str = "auto", taken: Mapping[str, int] = _NOTHING) -> None:
     """Refuse a lab that this host cannot run, before anything is touched.
 
     Args:
         definition: the whole lab.
-        running: nodes that run already, whose memory is taken already.
+        provider: libvirt, virtualbox or auto.
+        taken: MiB of each node that runs already.
 
     Raises:
         HostError: with everything that is missing.
     """
-    needed = [_programs(), _libvirt(), _memory(definition, running), _disk(definition, running)]
-    bad = [check for check in needed if check.ok is False]
+    provider = providers.which(provider)
+    room = [_memory(definition, provider, taken), _disk(definition, provider, taken)]
+    bad = [check for check in [*_provider(provider), *room] if check.ok is False]
     if bad:
         raise HostError(
             "this host cannot run the lab",
@@ -99,8 +108,12 @@ def fix(found: tuple[Check, ...], reporter: Reporter) -> None:
         LabError: a repair failed.
     """
     by_name = {check.name: check for check in found}
-    with tempfile.TemporaryDirectory() as folder, reporter.step("doctor") as view:
-        log = Path(folder) / "doctor.log"
+    log = platformdirs.user_cache_path("labctl") / "doctor.log"  # whoever reads an error may want the rest
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    with reporter.step("doctor", log=log) as view:
+        if "libvirt" not in by_name:
+            raise HostError("VirtualBox cannot be installed from here", hint=by_name["programs"].fix)
         if by_name["programs"].ok is False:
             view.node("programs", "installing")
             packages = [package for program in _missing() for package in PROGRAMS[program].split()]
@@ -149,25 +162,62 @@ def driver(kernel: Path | None, initrd: Path | None) -> Driver:
     until the host is booted again.
 
     Args:
-        kernel: something to boot; without it the answer is only as good as the device.
+        kernel: something to boot; None for whatever kernel there is.
         initrd: its initrd.
     """
-    if os.environ.get("LABCTL_DRIVER") in ("kvm", "qemu"):
-        return "kvm" if os.environ["LABCTL_DRIVER"] == "kvm" else "qemu"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "qemu"
+    certain = _certain_driver()
+    if certain:
+        return certain
     if kernel is None:
+        kernel, initrd = _any_kernel()
+    if kernel is None:  # then the answer is only as good as the device
         return "kvm"
-    memory = platformdirs.user_cache_path("labctl") / "kvm.json"
-    boot = {"boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "kernel": str(kernel)}
+    known = _probed()
+    if known.get("kernel") != str(kernel):
+        known = {"boot": _boot_id(), "kernel": str(kernel), "kvm": _boots_under_kvm(kernel, initrd)}
+        _probe_file().parent.mkdir(parents=True, exist_ok=True)
+        _probe_file().write_text(json.dumps(known))
+    return "kvm" if known["kvm"] else "qemu"
+
+
+def _certain_driver() -> Driver | None:
+    """What needs no probe: the user's word, or a device that cannot be opened."""
+    said = os.environ.get("LABCTL_DRIVER")
+    if said in ("kvm", "qemu"):
+        return "kvm" if said == "kvm" else "qemu"
+    return None if os.access(_KVM, os.R_OK | os.W_OK) else "qemu"
+
+
+def _likely_driver() -> Driver:
+    """What `driver` will most likely say, without a probe."""
+    return _certain_driver() or ("kvm" if _probed().get("kvm", True) else "qemu")
+
+
+def _probed() -> dict[str, Any]:
+    """What the last probe found since the host was booted; empty if there was none."""
     with suppress(OSError, ValueError):
-        known = json.loads(memory.read_text())
-        if known["probe"] == boot:
-            return "kvm" if known["kvm"] else "qemu"
-    boots = _boots_under_kvm(kernel, initrd)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps({"probe": boot, "kvm": boots}))
-    return "kvm" if boots else "qemu"
+        known = json.loads(_probe_file().read_text())
+        if isinstance(known, dict) and known.get("boot") == _boot_id() and {"kernel", "kvm"} <= known.keys():
+            return known
+    return {}
+
+
+def _probe_file() -> Path:
+    return platformdirs.user_cache_path("labctl") / "kvm.json"
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _any_kernel() -> tuple[Path | None, Path | None]:
+    """The kernel of a box that was built, or the host's own; without an initrd it panics, which is a sign of life."""
+    from labctl.steps import box  # noqa: PLC0415 - only a public box needs it
+
+    for built in box.boxes():
+        return built.kernel, built.initrd
+    own = [kernel for kernel in Path("/boot").glob("vmlinuz-*") if os.access(kernel, os.R_OK)]
+    return max(own, default=None), None
 
 
 def _boots_under_kvm(kernel: Path, initrd: Path | None) -> bool:
@@ -206,24 +256,30 @@ def _boots_under_kvm(kernel: Path, initrd: Path | None) -> bool:
     return b"Run /init" in said or b"Kernel panic" in said
 
 
-def _programs() -> Check:
-    missing = _missing()
+def _provider(name: str) -> list[Check]:
+    if name == "virtualbox":
+        return [_programs(_VIRTUALBOX_PROGRAMS, "install VirtualBox, vagrant and openssh-client")]
+    return [_programs(PROGRAMS, "labctl doctor --fix (or make setup)"), _libvirt()]
+
+
+def _programs(wanted: Mapping[str, str], mend: str) -> Check:
+    missing = _missing(wanted)
     if not missing:
-        return Check("programs", True, f"all {len(PROGRAMS)} are there")
-    return Check("programs", False, f"missing: {', '.join(missing)}", "labctl doctor --fix (or make setup)")
+        return Check("programs", True, f"all {len(wanted)} are there")
+    return Check("programs", False, f"missing: {', '.join(missing)}", mend)
 
 
-def _missing() -> list[str]:
-    # A user's PATH often lacks these, and sudo has them.
-    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-    return [program for program in PROGRAMS if not shutil.which(program, path=path)]
+def _missing(wanted: Mapping[str, str] = PROGRAMS) -> list[str]:
+    return [program for program in wanted if not installed(program)]
 
 
 def _libvirt() -> Check:
     if "libvirtd" in _missing():
         return Check("libvirt", False, "libvirtd is not installed", "labctl doctor --fix")
-    from labctl.providers.libvirt import URI, Hypervisor  # noqa: PLC0415 - a host may lack libvirt's library
-
+    try:
+        from labctl.providers.libvirt import URI, Hypervisor  # noqa: PLC0415 - a host may lack libvirt's library
+    except ImportError as error:
+        return Check("libvirt", False, f"its library for Python is missing: {error}", "make setup")
     try:
         number = Hypervisor().connection.getLibVersion()
     except LabError as error:
@@ -245,11 +301,11 @@ def _vagrant_plugin() -> Check:
 def _kvm() -> Check:
     from labctl.steps import box  # noqa: PLC0415 - only doctor needs it
 
-    if not Path("/dev/kvm").exists():
+    if not _KVM.exists():
         return Check(
             "kvm", None, "no /dev/kvm: software emulation, some ten times slower", "switch virtualisation on"
         )
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not os.access(_KVM, os.R_OK | os.W_OK):
         return Check("kvm", None, "/dev/kvm is not yours to open: software emulation", "be in the group kvm")
     built = next(iter(box.boxes()), None)
     if built is None:
@@ -260,12 +316,16 @@ def _kvm() -> Check:
     return Check("kvm", None, "/dev/kvm opens, but no kernel boots under it: software emulation", "")
 
 
-def _memory(definition: Definition, running: frozenset[str] = frozenset()) -> Check:
-    nodes = [node for node in definition.machines() if node.name not in running]
-    needed = sum(node.memory + _QEMU_OVERHEAD for node in nodes) + (_HOST_RESERVE if nodes else 0)
+def _memory(definition: Definition, provider: str, taken: Mapping[str, int] = _NOTHING) -> Check:
+    overhead = _QEMU_OVERHEAD[_likely_driver() if provider == "libvirt" else "kvm"]
+    wanted = {node.name: node.memory for node in definition.machines()}
+    new = sum(memory + overhead for node, memory in wanted.items() if node not in taken)
+    more = sum(max(0, memory - taken[node]) for node, memory in wanted.items() if node in taken)
+    needed = new + more + (_HOST_RESERVE if new + more else 0)
     facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(facts["MemAvailable"].split()[0]) // 1024
-    detail = f"{definition.name} needs {needed} MiB, {free} MiB are available"
+    what = f"{definition.name} needs {needed} MiB"
+    detail = f"{what} ({overhead} MiB a machine for QEMU itself), {free} MiB are available"
     return Check(
         "memory",
         needed <= free,
@@ -284,10 +344,10 @@ def _cpus(definition: Definition) -> Check:
     )
 
 
-def _disk(definition: Definition, running: frozenset[str] = frozenset()) -> Check:
-    nodes = [node for node in definition.machines() if node.name not in running]
+def _disk(definition: Definition, provider: str, taken: Mapping[str, int] = _NOTHING) -> Check:
+    nodes = [node for node in definition.machines() if node.name not in taken]
     needed = len(nodes) * _DISK_PER_NODE
-    place = Path("/var/lib/libvirt/images")
+    place = Path("/var/lib/libvirt/images") if provider == "libvirt" else Path.home()
     free = shutil.disk_usage(place if place.is_dir() else "/").free // 1024**2
     detail = f"{definition.name} may need {needed} MiB, {free} MiB are free in {place}"
     return Check("disk", needed <= free, detail, f"make room in {place}")

@@ -151,13 +151,14 @@ class Lab:
     def provider(self) -> Provider:
         """Who makes the machines."""
         if self._provider is None:
-            wanted = self._wanted_provider
-            if wanted == "auto":
-                wanted = self.files.record().provider or (
-                    self._definition.provider if self._definition else "auto"
-                )
-            self._provider = providers.choose(wanted)
+            self._provider = providers.choose(self._provider_wanted())
         return self._provider
+
+    def _provider_wanted(self) -> str:
+        """Libvirt, virtualbox or auto: as the user, the lab or its definition says."""
+        if self._wanted_provider != "auto":
+            return self._wanted_provider
+        return self.files.record().provider or (self._definition.provider if self._definition else "auto")
 
     # From wherever the lab is to where it shall be
 
@@ -573,12 +574,18 @@ class Lab:
 
     def _require_host(self) -> None:
         """Refuse what this host cannot run; if it cannot even be asked, say all that it lacks."""
+        shapes = self.files.record().made_with()
         try:
             running = self._running()
         except HostError:
-            host.require(self.definition)
+            host.require(self.definition, self._provider_wanted())
             raise
-        host.require(self.definition, running)
+        taken = {
+            node.name: shapes[node.name].memory if node.name in shapes else node.memory
+            for node in self.definition.machines()
+            if node.name in running
+        }
+        host.require(self.definition, self._provider_wanted(), taken)
 
     def _require_made(self, nodes: Sequence[str]) -> None:
         made = {machine.node for machine in self._found()}

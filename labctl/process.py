@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -15,6 +16,16 @@ from pathlib import Path
 from labctl.errors import LabError
 
 _STRAGGLERS = 2.0  # seconds for the children of a program that has ended
+
+
+def search_path() -> str:
+    """Where programs are looked for. A user's PATH often lacks the last three, and sudo has them."""
+    return os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def installed(program: str) -> bool:
+    """Whether a program is there."""
+    return shutil.which(program, path=search_path()) is not None
 
 
 class ProcessError(LabError):
@@ -66,7 +77,7 @@ def run_logged(
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                env=None if env is None else {**os.environ, **env},
+                env={**os.environ, **(env or {}), "PATH": search_path()},
                 cwd=cwd,
                 start_new_session=True,
             )

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
-
 from labctl.errors import BoxError, HostError
+from labctl.process import installed
 from labctl.providers.base import Provider
 from labctl.render.layout import BoxImage
+from labctl.render.layout import Provider as Name
+
+
+def which(wanted: str) -> Name:
+    """The provider that is meant by libvirt, virtualbox, or auto: libvirt where it is installed, else VirtualBox."""
+    alone = installed("VBoxManage") and not installed("libvirtd")
+    return "virtualbox" if wanted == "virtualbox" or (wanted == "auto" and alone) else "libvirt"
 
 
 def choose(wanted: str) -> Provider:
     """The provider of a lab.
 
     Args:
-        wanted: libvirt, virtualbox, or auto: libvirt where it is installed, else VirtualBox.
+        wanted: libvirt, virtualbox or auto; see `which`.
 
     Raises:
         HostError: it is not there or does not answer.
     """
-    if wanted == "virtualbox" or (
-        wanted == "auto" and not shutil.which("libvirtd") and shutil.which("VBoxManage")
-    ):
+    if which(wanted) == "virtualbox":
         from labctl.providers.virtualbox import VirtualBoxProvider  # noqa: PLC0415 - only the chosen one is loaded
 
         return VirtualBoxProvider()

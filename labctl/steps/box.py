@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from labctl.console import Reporter, StepView
 from labctl.errors import BoxError, HostError, UsageError
-from labctl.process import run_logged
+from labctl.process import installed, run_logged
 from labctl.steps.recipe import Recipe, names, recipe
 
 _SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
@@ -181,7 +181,7 @@ def _read(path: Path) -> Box | None:
 
 
 def _check_host() -> None:
-    missing = [tool for tool in ("mmdebstrap", "mke2fs", "qemu-img") if not shutil.which(tool)]
+    missing = [tool for tool in ("mmdebstrap", "mke2fs", "qemu-img") if not installed(tool)]
     if missing:
         raise HostError(f"{', '.join(missing)} not installed", hint="labctl doctor --fix")
     for directory in (_cache(), Path("/var/tmp")):  # noqa: S108 - only asked how full it is
