@@ -21,7 +21,7 @@ from labctl import files, host, providers, secrets, status
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import HostError, LabError, UsageError
+from labctl.errors import DefinitionError, HostError, LabError, UsageError
 from labctl.files import LabFiles
 from labctl.plan import Action, Observed, Shape, Wanted, plan
 from labctl.providers.base import PREFIX, Found, Provider
@@ -83,6 +83,7 @@ class Lab:
         self._origin = origin or name
         self._provider: Provider | None = None
         self._steps: list[tuple[str, float]] = []
+        self._broken: DefinitionError | None = None
 
     @classmethod
     def define(
@@ -103,14 +104,15 @@ class Lab:
         """
         directory = files.find(base, name)
         if directory:
-            return cls(directory.name, directory, LabFiles(directory).load())
+            return cls._at(directory.name, directory)
         labs = cls.all()
         if name is None and len(labs) == 1:
             name = labs[0].name
         for lab in labs:
             if lab.name == name:
-                home = lab.directory or base / files.FOLDER / lab.name
-                return cls(lab.name, home, LabFiles(home).load())
+                return cls._at(lab.name, lab.directory or base / files.FOLDER / lab.name)
+        if name and providers.choose("auto").network(name):  # all that is left of one that was interrupted
+            return cls._at(name, base / files.FOLDER / name)
         if name is None:
             raise UsageError(
                 "which lab?" if labs else "there is no lab",
@@ -122,6 +124,16 @@ class Lab:
             f"there is no lab {name!r}",
             hint=f"did you mean {near[0]}?" if near else "labctl list shows all labs",
         )
+
+    @classmethod
+    def _at(cls, name: str, directory: Path) -> Lab:
+        """The lab in a folder. One whose definition is broken is a lab as well: it can be looked at and destroyed."""
+        try:
+            return cls(name, directory, LabFiles(directory).load())
+        except DefinitionError as error:
+            lab = cls(name, directory, None)
+            lab._broken = error
+            return lab
 
     @classmethod
     def all(cls) -> tuple[LabSummary, ...]:
@@ -137,8 +149,11 @@ class Lab:
         """What the lab shall be.
 
         Raises:
+            DefinitionError: somebody has broken it.
             UsageError: its files are gone, so nobody knows.
         """
+        if self._broken:
+            raise self._broken
         if self._definition is None:
             raise UsageError(
                 f"the files of the lab {self.name} are gone",
@@ -297,7 +312,7 @@ class Lab:
             network=str(network.subnet) if network else "",
             nodes=tuple(nodes),
             partitions=slurm.partitions if slurm else (),
-            problems=status.problems(definition, nodes, slurm) if definition else ("its files are gone",),
+            problems=status.problems(definition, nodes, slurm) if definition else (self._unknown(),),
         )
 
     def nodes(self, pattern: str) -> tuple[str, ...]:
@@ -358,6 +373,8 @@ class Lab:
             built = box.build(definition.box, reporter) if box.is_own(definition.box) else None
         with self._step(reporter, "prepare") as view:
             self.files.make()
+            # First of all, so that whatever interrupts us, the lab is known by its name.
+            self.files.write({"lab.yml": loading.dump(definition)})
             log = self.files.log("prepare")
             if built:
                 image = self.provider.own_image(built, view, log)
@@ -470,7 +487,6 @@ class Lab:
             "gateway": str(network.gateway),
         }
         self.files.remember(record)
-        self.files.write({"lab.yml": loading.dump(definition)})
         return self.layout()
 
     def layout(self) -> Layout:
@@ -531,6 +547,9 @@ class Lab:
         self.files.remember(record)
 
     # Small things
+
+    def _unknown(self) -> str:
+        return f"{self.files.definition} is broken" if self._broken else "its files are gone"
 
     def _found(self) -> list[Found]:
         return [machine for machine in self.provider.found() if machine.lab == self.name]

@@ -64,25 +64,33 @@ def wanted(source: str, *, name: str, overrides: list[str], provider: str = "aut
     from labctl.definition import loading  # noqa: PLC0415
 
     base = state.directory.absolute()
-    files = base / ".labctl" / name / "lab.yml" if name and not source else _files_of(source)
-    if files is not None and files.is_file():
-        source, name = str(files), name or source
+    known = None if _is_definition(source) else _folder_of(source or name, base)
+    if known is not None and (known / "lab.yml").is_file():
+        source, name = str(known / "lab.yml"), name or source
+        if name == known.name:
+            base = known.parent.parent
     definition = loading.load(source or "full", overrides=overrides)
     state.lab = lab_type().define(definition, base=base, name=name or None, provider=provider)
     return state.lab
 
 
-def _files_of(source: str) -> Path | None:
-    """The definition of the lab called `source`, unless that is a preset or a file."""
+def _folder_of(name: str, base: Path) -> Path | None:
+    """The folder of the lab of this name: here, or above, or where its machines say."""
+    from labctl import files  # noqa: PLC0415
+
+    if not name:
+        return None
+    here = files.find(base, name)
+    if here is not None:
+        return here
+    with suppress(LabError):  # without libvirt there are no labs, and the name is just a wrong one
+        return {lab.name: lab.directory for lab in lab_type().all()}.get(name)
+    return None
+
+
+def _is_definition(source: str) -> bool:
+    """Whether it is a preset or a file, and so not the name of a lab."""
     from labctl.definition import loading  # noqa: PLC0415
 
-    if not source or "/" in source or Path(source).is_file():
-        return None
-    if source in {preset.name for preset in loading.presets()}:
-        return None
-    with suppress(LabError):  # without libvirt there are no labs, and the name is just a wrong one
-        directories = {lab.name: lab.directory for lab in lab_type().all()}
-        directory = directories.get(source)
-        if directory is not None:
-            return directory / "lab.yml"
-    return None
+    presets = {preset.name for preset in loading.presets()}
+    return "/" in source or source in presets or bool(source and Path(source).is_file())
