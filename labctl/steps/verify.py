@@ -32,7 +32,7 @@ LEVELS: dict[Level, tuple[str, ...]] = {
 # Seconds until a suite is given up on; each thing it waits for has a shorter deadline of its own.
 DEADLINES: dict[Level, float] = {"quick": 300, "full": 1200, "disruptive": 2400}
 GRACE = 15.0  # seconds that pytest gets to clean up after an interrupt
-SHOWN = 3  # causes of failures that an error names; all failures are in the log
+SHOWN = 4  # causes of failures that an error names; all failures are in the log
 NOTHING_COLLECTED = 5  # pytest's exit code
 
 

@@ -13,6 +13,7 @@ from clusterfacts.questions import Questions
 from clusterfacts.topology import Topology, User
 from testinfra.host import Host
 
+TOPICS = ("nodes", "ldap", "nfs", "munge", "slurm", "jobs", "gpus", "reboot")
 HEAD_START = 4.0  # seconds
 QUESTIONS = pytest.StashKey[Questions]()
 BY_NODE = ("facts", "exchange")
@@ -24,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--inventory", type=Path, help="Ansible inventory, file or folder, of the cluster")
     group.addoption("--disruptive", action="store_true", help="run the tests that reboot every machine, too")
     group.addoption(
-        "--jobs-deadline", type=int, default=300, help="seconds that the suite's jobs may take together"
+        "--jobs-deadline", type=int, default=180, help="seconds that the suite's jobs may take together"
     )
     group.addoption("--settle", type=int, default=60, help="seconds that nodes may take to become idle")
     group.addoption(
@@ -85,12 +86,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"takes {count} nodes in {mark.args[0]}"))
         if item.get_closest_marker("disruptive") and not config.getoption("--disruptive"):
             item.add_marker(pytest.mark.skip(reason="reboots every machine: say --disruptive"))
-    items.sort(key=_lateness)
+    items.sort(key=_order)
 
 
-def _lateness(item: pytest.Item) -> tuple[bool, bool]:
-    """Tests that wait for jobs come after all others, the reboot last of all: what can be told early is."""
-    return item.get_closest_marker("disruptive") is not None, "jobs" in getattr(item, "fixturenames", ())
+def _order(item: pytest.Item) -> int:
+    """Causes come before what they cause: the first failures are those that are read."""
+    topic = item.path.stem.removeprefix("test_")
+    return TOPICS.index(topic) if topic in TOPICS else len(TOPICS)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -6,7 +6,7 @@ import pytest
 from clusterfacts.answers import Sections, indices
 from clusterfacts.gpus import GpuJob, gpu_job
 from clusterfacts.topology import Topology
-from test_jobs import job
+from test_jobs import completed
 
 pytestmark = pytest.mark.needs("slurmctld", "slurmd")
 FORBIDDEN = "Operation not permitted"  # EPERM: what the device controller of a cgroup answers
@@ -23,20 +23,21 @@ def gpu(topology: Topology) -> GpuJob:
 
 def environment(jobs: Sections, name: str) -> dict[str, str]:
     """The GPU variables that a job saw."""
+    completed(jobs, name)
     pairs = (line.partition("=") for line in jobs.lines(f"file {name}.out") if "=" in line.split()[0])
     return {key: value for key, _, value in pairs}
 
 
 def devices(jobs: Sections, name: str) -> dict[str, str]:
     """How opening each GPU's device ended in a job."""
+    completed(jobs, name)
     rows = (line.split(" ", 2) for line in jobs.lines(f"file {name}.out") if line.startswith("device "))
     return {row[1]: row[2] for row in rows}
 
 
-def test_gpu_job_completes(gpu: GpuJob, jobs: Sections) -> None:
-    seen = job(jobs, "gpu")
-    state, reason = seen["JobState"], seen.get("Reason")
-    assert state == "COMPLETED", f"{gpu.node}: the GPU job is {state}, expected COMPLETED: {reason}"
+@pytest.mark.usefixtures("gpu")
+def test_gpu_job_completes(jobs: Sections) -> None:
+    completed(jobs, "gpu")
 
 
 @pytest.mark.parametrize("name", ["SLURM_GPUS", "SLURM_GPUS_ON_NODE"])
@@ -79,7 +80,6 @@ def test_job_opens_only_the_gpus_it_has(gpu: GpuJob, jobs: Sections) -> None:
 def test_job_without_gpus_opens_none(gpu: GpuJob, jobs: Sections) -> None:
     if not gpu.devices:
         pytest.skip(f"the inventory names no device files of the GPUs of {gpu.node}")
-    job(jobs, "no-gpu")
     seen = devices(jobs, "no-gpu")
     for device in gpu.devices:
         got = seen.get(device, "nothing")

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.needs("slurmctld", "slurmd")
 def job(jobs: Sections, name: str) -> dict[str, str]:
     """What ``scontrol show job`` says of a job of the suite; fails the test where it was refused."""
     code, _, said = jobs[f"submit {name}"].partition("\n")
+    assert code != "-", f"the job {name} was {said}"
     assert code == "0", f"sbatch refused the job {name} ({code}): {said}"
     number = jobs[f"id {name}"].strip()
     found = [
@@ -23,10 +24,21 @@ def job(jobs: Sections, name: str) -> dict[str, str]:
     return found[0]
 
 
+def completed(jobs: Sections, name: str) -> dict[str, str]:
+    """The same of a job that must have ended well; all tests that look at what it wrote fail in the same words."""
+    seen = job(jobs, name)
+    where = seen.get("NodeList", "").replace("(null)", "") or seen.get("ReqNodeList", "no node")
+    assert seen["JobState"] == "COMPLETED", (
+        f"{where}: the job {name} is {seen['JobState']}, expected COMPLETED; Slurm's reason: {seen.get('Reason')}"
+    )
+    return seen
+
+
 @pytest.mark.needs("slurmctld")
 def test_srun_over_all_nodes(topology: Topology, jobs: Sections, partition: str) -> None:
     expected = next(set(one.nodes) for one in topology.partitions if one.name == partition)
     code, said = jobs[f"srun {partition} code"].strip(), jobs[f"srun {partition} err"]
+    assert code != "-", f"srun over partition {partition} was {said}"
     assert code == "0", f"srun over partition {partition} ended with {code}: {said}"
     seen = {line.split()[0] for line in jobs.lines(f"srun {partition} out")}
     assert seen == expected, (
@@ -39,10 +51,7 @@ def test_all_jobs_end_in_time(jobs: Sections) -> None:
 
 
 def test_research_job_completes(jobs: Sections) -> None:
-    seen = job(jobs, "research")
-    assert seen["JobState"] == "COMPLETED", (
-        f"the research job on {seen.get('NodeList')} is {seen['JobState']}: {seen.get('Reason')}"
-    )
+    completed(jobs, "research")
 
 
 def test_research_job_is_as_asked(topology: Topology, user: User, jobs: Sections) -> None:
@@ -70,6 +79,7 @@ def test_research_job_is_as_asked(topology: Topology, user: User, jobs: Sections
 
 
 def test_research_job_writes_its_output_into_the_home(topology: Topology, user: User, jobs: Sections) -> None:
+    completed(jobs, "research")
     seen, errors = jobs["file research.out"], jobs["file research.err"]
     assert seen == "I love doing research!", (
         f"{topology.controller}: research.out reads {seen!r}; research.err: {errors!r}"
@@ -91,13 +101,14 @@ def test_jobs_are_submitted_from_a_home_on_nfs(topology: Topology, jobs: Section
 
 @pytest.mark.parametrize("task", [0, 1, 2])
 def test_job_array(jobs: Sections, task: int) -> None:
-    job(jobs, "array")
+    completed(jobs, "array")
     seen = jobs[f"file array-{task}.out"].splitlines()
     assert seen[:1] == [f"task {task}"], f"task {task} of the job array wrote {seen}, expected 'task {task}'"
 
 
 @pytest.mark.parametrize("task", [0, 1, 2])
 def test_job_uses_only_the_cores_it_was_given(jobs: Sections, task: int) -> None:
+    completed(jobs, "array")
     seen = jobs.table(f"file array-{task}.out")
     given, usable = seen.get("given", ["?"])[0], seen.get("usable", ["nothing"])[0]
     assert usable == given, (
@@ -106,7 +117,7 @@ def test_job_uses_only_the_cores_it_was_given(jobs: Sections, task: int) -> None
 
 
 def test_job_is_in_a_cgroup_of_its_own(jobs: Sections) -> None:
-    number = job(jobs, "array")["JobId"]
+    number = completed(jobs, "array")["JobId"]
     seen = [" ".join(jobs.table(f"file array-{task}.out").get("cgroup", [])) for task in (0, 1, 2)]
     assert any(path.startswith("0::") and f"/job_{number}/" in path for path in seen), (
         f"job {number} of the array runs in the cgroup {seen}, expected one of cgroup v2 with /job_{number}/"

@@ -186,7 +186,7 @@ def test_a(number): assert False, f"cause {number}"
 """)
     with pytest.raises(SuiteFailed) as caught:
         bench.run()
-    assert caught.value.why.endswith("... and 6 other causes")
+    assert caught.value.why.endswith("... and 5 other causes")
     assert len(caught.value.result.failures) == 9
 
 

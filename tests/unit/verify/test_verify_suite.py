@@ -126,3 +126,10 @@ def test_options_are_explained(name: str) -> None:
         [sys.executable, "-m", "pytest", str(SUITE), "--help"], capture_output=True, text=True, check=True
     )
     assert name in done.stdout
+
+
+def test_causes_come_before_what_they_cause(tmp_path: Path) -> None:
+    files = [name.partition("::")[0] for name in collected(tmp_path, WHOLE)]
+    assert list(dict.fromkeys(files)) == [
+        f"test_{topic}.py" for topic in ("nodes", "ldap", "nfs", "munge", "slurm", "jobs", "gpus", "reboot")
+    ]

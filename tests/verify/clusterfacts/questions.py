@@ -18,7 +18,7 @@ from . import connection
 from .account import Account
 from .answers import Sections
 from .connection import Answer, Connections, NodeError
-from .gpus import gpu_job
+from .jobs import Plan
 from .shared import shared, writers
 from .survey import Survey, ahead
 from .topology import Topology
@@ -71,7 +71,7 @@ class Questions:
     topology: Topology
     connections: Connections
     quick: bool = False
-    deadline: int = 300
+    deadline: int = 180
     settle: int = 60
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     survey: Survey = field(default_factory=Survey)
@@ -149,17 +149,16 @@ class Questions:
     @once
     def jobs(self) -> Sections:
         """How the jobs ended that the suite's user submitted."""
-        self.cluster()  # first: nodes are idle only until jobs run
-        user, controller = Account.of(self.topology).user, self._host("slurmctld")
-        default, gpu = self.topology.default_partition, gpu_job(self.topology)
-        asked = [default] if self.quick and default else list(self.topology.partitions)
+        # First: nodes are idle only until jobs run.
+        plan = Plan.of(self.topology, self.cluster(), quick=self.quick)
+        user, controller, gpu = Account.of(self.topology).user, self._host("slurmctld"), plan.gpu
         text = script(
             "jobs",
             HOME=user.home,
             level=self._level,
             deadline=self.deadline,
-            partitions=" ".join(f"{one.name}:{len(one.nodes)}" for one in asked),
-            default=default.name if default else "",
+            partitions=" ".join(f"{one.name}:{len(one.nodes)}" for one in plan.spans),
+            default=plan.default.name,
             gpu_partition=gpu.partition if gpu else "",
             gpu_node=gpu.node if gpu else "",
             gpu_most=gpu.most if gpu else 0,
@@ -172,7 +171,7 @@ class Questions:
         if sections["broken"] or not sections:
             said = sections["broken"] or answer.stderr.strip()
             raise NodeError(f"{controller}: {user.name} cannot submit jobs: {said}")
-        return sections
+        return Sections(sections | plan.untried)
 
     @once
     def directory(self) -> Sections:

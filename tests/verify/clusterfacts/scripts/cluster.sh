@@ -1,4 +1,5 @@
 # Slurm as the controller sees it. Waits until nodes have settled: a cluster that was just started may need a moment.
+# What an admin has drained stays drained, so nobody waits for that.
 # settle
 
 section ping
@@ -7,7 +8,7 @@ section nodes
 end=$(($(date +%s) + settle))
 while :; do
     nodes=$(sinfo --noheader --Node --format='%N %T %P' 2>&1) || true
-    echo "$nodes" | grep -qvE ' (idle|mixed|allocated) ' || break
+    echo "$nodes" | grep -qvE ' (idle|mixed|allocated|drained|draining)[^ ]* ' || break
     [ "$(date +%s)" -lt "$end" ] || break
     sleep 1
 done
