@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import IO, Any
-from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 import libvirt
 
 from labctl.errors import BootError, HostError
+from labctl.providers import networks
 from labctl.providers.base import PREFIX, Found, MachineState
 from labctl.render.layout import Layout, Network
 
 URI = os.environ.get("LABCTL_LIBVIRT_URI", "qemu:///system")
 POOL = os.environ.get("LABCTL_POOL", "labctl")
 _POOL_PATH = f"/var/lib/libvirt/images/{POOL}"
-# Where labs live if nobody says otherwise: 256 networks that neither Docker, nor libvirt, nor most sites use.
-_RANGE = IPv4Network("10.214.0.0/16")
 
 _STATES: dict[int, MachineState] = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -37,11 +33,6 @@ _STATES: dict[int, MachineState] = {
     libvirt.VIR_DOMAIN_SHUTOFF: "stopped",
     libvirt.VIR_DOMAIN_CRASHED: "crashed",
 }
-
-
-def network_name(lab: str) -> str:
-    """The name of a lab's network and bridge: at most 15 characters, unique for the lab's name."""
-    return f"lc-{lab[:6].rstrip('-')}-{hashlib.sha256(lab.encode()).hexdigest()[:4]}"
 
 
 def domain_name(lab: str, node: str) -> str:
@@ -148,7 +139,9 @@ class Hypervisor:
                     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
                 )
         for pool in self.connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-            pool.refresh()
+            # Refused while another lab's volume is being made; what was made by libvirt it knows anyway.
+            with contextlib.suppress(libvirt.libvirtError):
+                pool.refresh()
             for volume in pool.listAllVolumes():
                 if volume.name().startswith(f"{prefix}." if node else prefix):
                     volume.delete()
@@ -158,10 +151,10 @@ class Hypervisor:
     def network(self, lab: str) -> Network | None:
         """The lab's network as libvirt has it."""
         try:
-            xml = self.connection.networkLookupByName(network_name(lab)).XMLDesc()
+            xml = self.connection.networkLookupByName(networks.name(lab)).XMLDesc()
         except libvirt.libvirtError:
             return None
-        return _network(ET.fromstring(xml))  # noqa: S314 - libvirt's own words
+        return networks.parse(xml)
 
     def lease(self, lab: str, wanted: IPv4Network | None) -> Network:
         """A subnet for the lab; libvirt itself guards it from the moment the network is up.
@@ -173,34 +166,39 @@ class Hypervisor:
         Raises:
             HostError: it is taken, or all are.
         """
-        taken = [*self._subnets(), *_routes()]
-        candidates = [wanted] if wanted else _candidates(lab)
+        taken = [*self._subnets(), *networks.routes()]
+        candidates = [wanted] if wanted else networks.candidates(lab)
         for subnet in candidates:
             if not any(subnet.overlaps(other) for other in taken):
-                return Network(network_name(lab), subnet, subnet.network_address + 1)
+                return Network(networks.name(lab), subnet, subnet.network_address + 1)
         raise HostError(
             f"no free network for the lab {lab}",
-            why=f"{wanted or _RANGE} is in use on this host: {', '.join(sorted(map(str, set(taken))))}",
+            why=f"{wanted or networks.RANGE} is in use on this host: {', '.join(sorted(map(str, set(taken))))}",
             hint="choose another with --set network=10.20.30.0/24",
         )
 
     def connect(self, layout: Layout) -> None:
-        """Define and start the lab's network, with the address and the name of each machine.
+        """Have the lab's network up, with the address and the name of each machine.
+
+        A network that is there is changed as it runs: made anew, it would lose the machines that are plugged in.
 
         Raises:
             HostError: libvirt refuses it.
         """
-        with contextlib.suppress(libvirt.libvirtError):
-            known = self.connection.networkLookupByName(layout.network.name)
-            if _hosts(known.XMLDesc()) == _hosts(_network_xml(layout)):
-                if not known.isActive():
-                    known.create()
-                return
+        known = self.network(layout.lab)
+        if known and known.subnet != layout.network.subnet:
             self.remove_network(layout.lab)
+            known = None
         try:
-            self.connection.networkDefineXML(_network_xml(layout)).create()
+            if known is None:
+                self.connection.networkDefineXML(networks.xml(layout))
+            network = self.connection.networkLookupByName(layout.network.name)
+            networks.register(network, layout)
+            if not network.isActive():
+                network.create()
         except libvirt.libvirtError as error:
-            self.remove_network(layout.lab)
+            if known is None:
+                self.remove_network(layout.lab)
             raise HostError(
                 f"the network {layout.network.subnet} cannot be made", why=str(error), hint="labctl doctor"
             ) from error
@@ -208,7 +206,7 @@ class Hypervisor:
     def remove_network(self, lab: str) -> None:
         """The lab's network gone, if there is one."""
         try:
-            network = self.connection.networkLookupByName(network_name(lab))
+            network = self.connection.networkLookupByName(networks.name(lab))
         except libvirt.libvirtError:
             return
         if network.isActive():
@@ -218,8 +216,8 @@ class Hypervisor:
 
     def _subnets(self) -> Iterator[IPv4Network]:
         for network in self.connection.listAllNetworks():
-            with contextlib.suppress(libvirt.libvirtError, AttributeError, ValueError):
-                yield _network(ET.fromstring(network.XMLDesc())).subnet  # noqa: S314
+            with contextlib.suppress(libvirt.libvirtError):  # it may vanish while we look
+                yield from networks.subnets(network.XMLDesc())
 
     # Storage
 
@@ -312,54 +310,3 @@ def _started(domain: Any, state: MachineState) -> float | None:
     with contextlib.suppress(OSError):
         return Path(f"/run/libvirt/qemu/{domain.name()}.pid").stat().st_mtime
     return None
-
-
-def _network(root: ET.Element) -> Network:
-    address = root.find("ip")
-    bridge = root.find("bridge")
-    if address is None or bridge is None:
-        raise AttributeError("a network without an address")
-    gateway = address.get("address", "")
-    mask = address.get("netmask") or address.get("prefix") or "24"
-    return Network(
-        bridge.get("name", ""), IPv4Network(f"{gateway}/{mask}", strict=False), IPv4Address(gateway)
-    )
-
-
-def _hosts(xml: str) -> set[tuple[str | None, str | None]]:
-    root = ET.fromstring(xml)  # noqa: S314 - libvirt's own words
-    return {(host.get("mac"), host.get("ip")) for host in root.iterfind("ip/dhcp/host")}
-
-
-def _network_xml(layout: Layout) -> str:
-    network = layout.network
-    hosts = "".join(
-        f"<host mac='{machine.mac}' name='{machine.node.name}' ip='{machine.address}'/>"
-        for machine in layout.machines
-    )
-    names = "".join(
-        f"<host ip='{machine.address}'><hostname>{machine.node.name}</hostname></host>"
-        for machine in layout.machines
-    )
-    return (
-        f"<network><name>{network.name}</name><forward mode='nat'/><bridge name='{network.name}' stp='off' delay='0'/>"
-        f"<dns>{names}</dns>"
-        f"<ip address='{network.gateway}' netmask='{network.subnet.netmask}'><dhcp>{hosts}</dhcp></ip></network>"
-    )
-
-
-def _candidates(lab: str) -> list[IPv4Network]:
-    """All subnets, beginning with the lab's own favourite, so that it mostly gets the same one again."""
-    subnets = list(_RANGE.subnets(new_prefix=24))
-    first = int(hashlib.sha256(lab.encode()).hexdigest(), 16) % len(subnets)
-    return subnets[first:] + subnets[:first]
-
-
-def _routes() -> Iterator[IPv4Network]:
-    """What this host already reaches, the default route aside."""
-    asked = subprocess.run(
-        ["ip", "-json", "-4", "route", "show"], capture_output=True, text=True, check=False
-    )
-    for route in json.loads(asked.stdout or "[]"):
-        with contextlib.suppress(ValueError):
-            yield IPv4Network(route["dst"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import libvirt
 import pytest
+from hypervisors import URI, Stream, clean
 from programs import Programs
 
 from labctl import console
 from labctl.console import BaseReporter, Step
+from labctl.providers.libvirt import Hypervisor
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +37,28 @@ def reporter() -> BaseReporter:
 def view(reporter: BaseReporter) -> Iterator[Step]:
     with reporter.step("test") as step:
         yield step
+
+
+@pytest.fixture
+def hypervisor(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Hypervisor:
+    """A connection to libvirt's own test hypervisor, on a host without any route."""
+    programs.add("ip", "echo '[]'")
+    monkeypatch.setattr("labctl.providers.libvirt.URI", URI)
+    real = libvirt.virDomain.undefineFlags
+    # It knows no NVRAM.
+    monkeypatch.setattr(
+        libvirt.virDomain,
+        "undefineFlags",
+        lambda domain, flags: real(domain, flags & ~libvirt.VIR_DOMAIN_UNDEFINE_NVRAM),
+    )
+    made = Hypervisor()
+    clean(made.connection)
+    return made
+
+
+@pytest.fixture
+def stream(hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> Stream:
+    made = Stream()
+    monkeypatch.setattr(type(hypervisor.connection), "newStream", lambda *_: made)
+    monkeypatch.setattr(libvirt.virStorageVol, "upload", lambda *_: 0)
+    return made
