@@ -1,0 +1,5 @@
+"""Write the pages."""
+
+from labctl.reference import write
+
+write()
