@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -259,6 +260,7 @@ def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
         "--format=directory",
         f"--include={','.join(wanted.packages)}",
         f"--essential-hook=printf '%s\\n' '{answers}' | chroot \"$1\" debconf-set-selections",
+        *(f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}' for script in wanted.prepare),
         f'--customize-hook={settings} sh {customize} "$1"',
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',

@@ -28,6 +28,7 @@ class Recipe:
         mask: units that no machine of a lab needs.
         blacklist: kernel modules that shall not load themselves.
         customize: the script that finishes the tree.
+        prepare: scripts of roles that are run in the tree before that, each with the argument ``apply``.
         key: content hash of all of the above; equal keys mean equal boxes, but for the age of the packages.
     """
 
@@ -40,6 +41,7 @@ class Recipe:
     mask: tuple[str, ...]
     blacklist: tuple[str, ...]
     customize: Path
+    prepare: tuple[Path, ...]
     key: str
 
 
@@ -73,8 +75,11 @@ def recipe(name: str) -> Recipe:
     }
     # A masked unit cannot be disabled, and need not be.
     parts["disable"] = tuple(unit for unit in parts["disable"] if unit not in parts["mask"])
-    digest = hashlib.sha256(repr(sorted(parts.items())).encode() + customize.read_bytes())
-    return Recipe(name=name, customize=customize, key=digest.hexdigest()[:12], **parts)
+    prepare = tuple(resource("roles") / name for name in own["prepare"])
+    digest = hashlib.sha256(repr(sorted(parts.items())).encode())
+    for script in (customize, *prepare):
+        digest.update(script.read_bytes())
+    return Recipe(name=name, customize=customize, prepare=prepare, key=digest.hexdigest()[:12], **parts)
 
 
 def _boxes() -> Path:

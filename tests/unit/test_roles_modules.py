@@ -309,9 +309,11 @@ class FakeSystemd:
             "StateChangeTimestamp": "Tue 2023-11-14 22:13:20.250000 UTC",
         } | properties
         self.calls: list[str] = []
+        self.environ: dict[str, str] = {}
         self.fails = ""
 
-    def __call__(self, command: list[str]) -> tuple[int, str, str]:
+    def __call__(self, command: list[str], environ_update: dict[str, str] | None = None) -> tuple[int, str, str]:
+        self.environ |= environ_update or {}
         if command[1] == "show":
             return 0, "".join(f"{key}={value}\n" for key, value in self.properties.items()), ""
         if command[0] == "journalctl":
@@ -355,7 +357,8 @@ def test_a_file_written_after_the_start_is_read_again(conf: Path, action: str, v
 def test_a_service_that_is_off_is_enabled_and_started_once(conf: Path) -> None:
     systemd = FakeSystemd(ActiveState="inactive", UnitFileState="disabled", StateChangeTimestamp="")
     assert services.converge(systemd, service(conf), check=False) == ["enable x.service", "start x.service"]
-    assert systemd.calls == ["systemctl enable x.service", "systemctl start x.service"]
+    assert systemd.calls == ["systemctl --no-reload enable x.service", "systemctl start x.service"]
+    assert systemd.environ == {"SYSTEMCTL_SKIP_SYSV": "1"}  # its script in init.d would cost seconds
 
 
 def test_a_service_of_an_old_script_is_asked_for_in_its_own_way(conf: Path) -> None:
