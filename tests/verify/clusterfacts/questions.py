@@ -174,6 +174,12 @@ class Questions:
         return Sections(sections | plan.untried)
 
     @once
+    def resume(self) -> Sections:
+        """What an admin would do after a reboot: nodes resumed where slurm.conf leaves that to one."""
+        controller = self._host("slurmctld")
+        return self._ask(controller, "resume", deadline=self.settle + 60, settle=self.settle)
+
+    @once
     def directory(self) -> Sections:
         """How the LDAP server stores passwords."""
         return self._ask(self._host("ldap_server"), "directory")
