@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import libvirt
 import pytest
 from hypervisors import URI, Stream, clean
 from programs import Programs
+from worlds import World
 
 from labctl import console
 from labctl.console import BaseReporter, Step
@@ -61,4 +63,27 @@ def stream(hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> Stream:
     made = Stream()
     monkeypatch.setattr(type(hypervisor.connection), "newStream", lambda *_: made)
     monkeypatch.setattr(libvirt.virStorageVol, "upload", lambda *_: 0)
+    return made
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A host on which labs are made in no time."""
+    home = tmp_path / "work"
+    home.mkdir()
+    made = World(home)
+    built = SimpleNamespace(path=tmp_path / "box", vagrant_name="labctl-debian-12")
+    for name, stand_in in {
+        "labctl.providers.choose": lambda _: made.provider,
+        "labctl.host.require": made.require,
+        "labctl.host.driver": lambda *_: "qemu",
+        "labctl.steps.box.build": lambda *_: built,
+        "labctl.steps.box.recipe_key": lambda _: made.box,
+        "labctl.steps.boot.control_directory": lambda: None,
+        "labctl.steps.boot.make_and_await": made.make_and_await,
+        "labctl.lab.converge": made.converge,
+        "labctl.lab.verify": made.verify,
+        "labctl.status.ask_slurm": made.ask_slurm,
+    }.items():
+        monkeypatch.setattr(name, stand_in)
     return made

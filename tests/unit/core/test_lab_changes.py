@@ -1,0 +1,234 @@
+"""`up` on a lab that is not as it was, or is to become another: what can stay stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from small_lab import SMALL, lab, record, small, up
+from worlds import World
+
+from labctl.console import silent
+from labctl.definition.loading import load
+from labctl.definition.models import Definition
+from labctl.errors import (
+    LabError,
+    VerifyError,
+)
+from labctl.lab import Lab
+
+
+def test_a_machine_that_was_stopped_is_started_and_the_lab_proven(world: World) -> None:
+    up(world)
+    world.provider.machines["small", "cpu-1"] = "stopped"
+    assert up(world) == ["require", "stage", "connect small", "start cpu-1", "await cpu-1", "verify full"]
+
+
+def test_a_machine_that_is_gone_is_made_anew_alone(world: World) -> None:
+    up(world)
+    del world.provider.machines["small", "cpu-1"]
+    assert up(world)[3:] == ["make cpu-1", "await cpu-1", "converge", "verify full"]
+
+
+def test_another_size_makes_a_machine_anew_and_that_is_remembered(world: World) -> None:
+    up(world)
+    changed = small("nodes.cpu-1.memory=2048")
+    assert up(world, changed)[3:] == ["remove cpu-1", "make cpu-1", "await cpu-1", "converge", "verify full"]
+    assert up(world, changed) == ["require"]
+    assert up(world)[3] == "remove cpu-1"  # and back again
+
+
+@pytest.mark.parametrize("step", ["remove", "make", "await"])
+def test_a_machine_that_was_being_made_anew_gets_its_size_after_an_interrupt(world: World, step: str) -> None:
+    up(world)
+    changed = small("nodes.cpu-1.memory=2048")
+    world.failing(step, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        up(world, changed)
+    again = up(world, changed)
+    assert ("make cpu-1" in again) == (step != "await")
+    assert again[-2:] == ["converge", "verify full"]
+    assert up(world, changed) == ["require"]
+
+
+def test_a_machine_that_is_made_of_another_size_after_an_interrupt_is_not_taken_for_right(
+    world: World,
+) -> None:
+    world.failing("await", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        up(world)
+    assert "remove cpu-1" in up(world, small("nodes.cpu-1.memory=2048"))
+
+
+def test_another_box_makes_every_machine_anew(world: World) -> None:
+    up(world)
+    world.box = "b"
+    done = up(world)
+    assert [call for call in done if call.startswith(("remove", "make"))] == [
+        "remove head",
+        "remove cpu-0",
+        "remove cpu-1",
+        "make head cpu-0 cpu-1",
+    ]
+    assert up(world) == ["require"]
+
+
+def test_a_role_more_is_converged_and_a_role_less_makes_the_machine_anew(world: World) -> None:
+    up(world)
+    more = small(text=SMALL.replace("slurmctld]", "slurmctld, slurmd], partitions: [cpu]"))
+    assert up(world, more)[3:] == ["converge", "verify full"]
+    assert up(world)[3:] == ["remove head", "make head", "await head", "converge", "verify full"]
+
+
+def test_the_order_of_nodes_may_change(world: World) -> None:
+    up(world)
+    before = record(world)["addresses"]
+    definition = small()
+    turned = Definition.model_validate({**definition.model_dump(), "nodes": definition.nodes[::-1]})
+    assert up(world, turned)[3:] == ["converge", "verify full"]
+    assert record(world)["addresses"] == before
+
+
+def test_another_definition_is_converged_and_proven(world: World) -> None:
+    up(world)
+    assert up(world, small("vars.common_timezone=Europe/Berlin"))[3:] == ["converge", "verify full"]
+
+
+def test_a_node_that_slurm_has_lost_is_converged(world: World) -> None:
+    up(world)
+    world.slurm["cpu-0"] = ("down", "Not responding")
+    assert up(world)[3:] == ["converge", "verify full"]
+
+
+def test_a_lab_that_failed_its_proof_is_not_taken_for_proven(world: World) -> None:
+    up(world)
+    world.provider.machines["small", "cpu-1"] = "stopped"
+    world.failing("verify", VerifyError("a test failed"))
+    with pytest.raises(VerifyError):
+        up(world)
+    assert up(world)[-1] == "verify full"
+
+
+def test_machines_that_lost_their_disks_are_converged_even_after_an_interrupt(world: World) -> None:
+    up(world)
+    del world.provider.machines["small", "head"]
+    world.failing("await", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        up(world)
+    assert up(world)[-2:] == ["converge", "verify full"]
+
+
+def test_a_lab_whose_files_are_gone_is_made_anew_because_nobody_can_log_in(world: World) -> None:
+    up(world)
+    for path in sorted((world.home / ".labctl").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    done = up(world)
+    assert "make head cpu-0 cpu-1" in done
+    assert {"remove head", "remove cpu-0", "remove cpu-1"} <= set(done)
+
+
+GROWN = SMALL.replace("cpu-[0-1]", "cpu-[1-3]")
+
+
+def test_addresses_stay_when_nodes_come_and_go(world: World) -> None:
+    up(world)
+    before = record(world)["addresses"]
+    assert before == {"head": "10.214.0.10", "cpu-0": "10.214.0.11", "cpu-1": "10.214.0.12"}
+    assert up(world, small(text=GROWN))[3:] == [
+        "remove cpu-0",
+        "make cpu-2 cpu-3",
+        "await cpu-2 cpu-3",
+        "converge",
+        "verify full",
+    ]
+    after = record(world)["addresses"]
+    assert after == {
+        "head": before["head"],
+        "cpu-1": before["cpu-1"],
+        "cpu-2": "10.214.0.11",
+        "cpu-3": "10.214.0.13",
+    }
+    hosts = YAML(typ="safe").load(world.home / ".labctl/small/inventory/hosts.yml")
+    assert "10.214.0.13" in str(hosts)
+    names = {path.stem for path in (world.home / ".labctl/small/inventory/host_vars").iterdir()}
+    assert names == {"head", "cpu-1", "cpu-2", "cpu-3"}
+
+
+@pytest.mark.parametrize(
+    ("network", "nodes"), [("10.9.9.0/29", 5), ("10.9.9.0/28", 11), ("10.9.9.0/24", 200)]
+)
+def test_a_network_is_used_to_its_last_address(world: World, network: str, nodes: int) -> None:
+    text = SMALL.replace("cpu-[0-1]", f"cpu-[0-{nodes - 2}]")
+    up(world, small(f"network={network}", text=text))
+    addresses = record(world)["addresses"]
+    assert len(set(addresses.values())) == nodes
+    assert "10.9.9.1" not in addresses.values()
+
+
+def test_host_keys_of_machines_made_anew_are_forgotten(world: World) -> None:
+    up(world)
+    known = world.home / ".labctl/small/known_hosts"
+    known.write_text("10.214.0.11 ssh-ed25519 A\n10.214.0.12 ssh-ed25519 B\n")
+    del world.provider.machines["small", "cpu-0"]
+    up(world)
+    assert known.read_text() == "10.214.0.12 ssh-ed25519 B\n"
+
+
+def test_a_lab_of_another_folder_is_not_taken_over(world: World, tmp_path: Path) -> None:
+    up(world)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for work in (Lab.up, Lab.create):
+        with pytest.raises(LabError, match="there is a lab small already, of another folder") as refused:
+            work(Lab.define(small(), base=elsewhere), silent())
+        assert str(world.home) in refused.value.why
+    assert world.taken()[-2:] == ["require", "require"]
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_lab_whose_folder_was_deleted_may_be_taken_over(world: World, tmp_path: Path) -> None:
+    up(world)
+    world.home.rename(tmp_path / "gone")
+    world.home.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Lab.define(small(), base=elsewhere).up(silent())
+
+
+OTHER = SMALL.replace("name: small", "name: other").replace("cpu-[0-1]", "node-[0-1]")
+
+
+def test_another_definition_does_not_replace_a_lab_by_its_name_alone(world: World) -> None:
+    up(world)
+    with pytest.raises(LabError, match="made from small and not from other") as refused:
+        up(world, small(text=OTHER), name="small")
+    assert "cpu-0, cpu-1" in refused.value.why
+    assert "labctl destroy small" in refused.value.hint
+    assert ("small", "cpu-0") in world.provider.machines
+    assert up(world) == ["require"]
+
+
+def test_whoever_changes_the_definition_of_a_lab_may_replace_its_machines(world: World) -> None:
+    """By the file that it was made from, or by the lab's own."""
+    up(world, small(text=OTHER), name="mine")
+    edited = OTHER.replace("node-[0-1]", "node-[1-2]")
+    assert "remove node-0" in up(world, small(text=edited), name="mine")
+    own = load(str(world.home / ".labctl/mine/lab.yml"), overrides=["nodes.head.memory=1024"])
+    assert "remove head" in up(world, own)
+    assert "remove head" in up(world, small(text=edited), name="mine")
+
+
+def test_another_definition_may_take_a_lab_that_loses_nothing(world: World) -> None:
+    up(world)
+    same = SMALL.replace("name: small", "name: twin")
+    assert up(world, small(text=same), name="small") == ["require"]
+
+
+def test_machines_do_not_move_to_another_network(world: World) -> None:
+    up(world)
+    for work in (Lab.up, Lab.create):
+        with pytest.raises(LabError, match="cannot become") as refused:
+            work(lab(world, small("network=10.9.9.0/24")), silent())
+        assert "labctl destroy small" in refused.value.hint
+    assert up(world, small("network=10.214.0.0/24"))[3:] == ["converge", "verify full"]

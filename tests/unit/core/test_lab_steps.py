@@ -1,0 +1,94 @@
+"""The steps of `up`, each by itself."""
+
+from __future__ import annotations
+
+import pytest
+from small_lab import FROM_NOTHING, lab, record, small, up
+from worlds import World
+
+from labctl.console import BaseReporter
+from labctl.errors import (
+    ConvergeError,
+    LabError,
+)
+
+
+def test_create_writes_files_and_starts_nothing(world: World, reporter: BaseReporter) -> None:
+    lab(world).create(reporter)
+    assert world.taken() == ["require", "stage", "connect small"]
+    assert (world.home / ".labctl/small/Vagrantfile").is_file()
+    assert up(world) == FROM_NOTHING
+
+
+def test_a_plan_touches_nothing(world: World) -> None:
+    kinds = [action.kind for action in lab(world).plan()]
+    assert kinds == ["create", "create", "create", "converge", "verify"]
+    assert world.calls == []
+    assert list(world.home.iterdir()) == []
+
+
+def test_converge_in_parts_is_no_converged_lab(world: World, reporter: BaseReporter) -> None:
+    up(world)
+    up(world, small("vars.common_timezone=UTC"), verify=False)
+    before = record(world)["converged"]
+    lab(world).converge(reporter, tags="munge", limit="head", check=True)
+    assert world.taken() == ["converge tags=munge limit=head check=True"]
+    assert record(world)["converged"] == before
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        lab(world).converge(reporter)
+    assert record(world)["converged"] == ""
+    lab(world).converge(reporter)
+    assert record(world)["converged"]
+
+
+def test_verify_in_parts_is_no_proof(world: World, reporter: BaseReporter) -> None:
+    up(world, verify=False)
+    world.taken()
+    lab(world).verify(reporter, expression="munge")
+    lab(world).verify(reporter, level="quick")
+    assert record(world)["verified"] == ""
+    lab(world).verify(reporter)
+    assert world.taken() == ["verify full munge", "verify quick", "verify full"]
+    assert up(world) == ["require"]
+
+
+@pytest.mark.parametrize("verb", ["converge", "verify"])
+def test_what_does_not_run_is_neither_converged_nor_verified(
+    world: World, reporter: BaseReporter, verb: str
+) -> None:
+    up(world)
+    world.provider.machines["small", "cpu-0"] = "suspended"
+    with pytest.raises(LabError, match="not running: cpu-0") as refused:
+        getattr(lab(world), verb)(reporter)
+    assert "labctl up small" in refused.value.hint
+
+
+def test_start_and_stop_ask_all_machines_or_those_that_are_named(
+    world: World, reporter: BaseReporter
+) -> None:
+    up(world)
+    world.taken()
+    lab(world).stop(reporter, "cpu-[0-1]")
+    assert sorted(world.taken()) == ["stop cpu-0", "stop cpu-1"]
+    lab(world).stop(reporter, force=True)
+    assert sorted(world.taken()) == ["force cpu-0", "force cpu-1", "force head"]
+    lab(world).start(reporter)
+    calls = world.taken()
+    assert calls[0] == "connect small"
+    assert sorted(calls[1:4]) == ["start cpu-0", "start cpu-1", "start head"]
+    assert calls[4] == "await head cpu-0 cpu-1"
+
+
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_a_machine_that_was_never_made_is_neither_started_nor_stopped(
+    world: World, reporter: BaseReporter, verb: str
+) -> None:
+    lab(world).create(reporter)
+    with pytest.raises(LabError, match="head, cpu-0, cpu-1 of small has no machine"):
+        getattr(lab(world), verb)(reporter)
+
+
+def test_a_lab_that_was_never_made_is_not_started(world: World, reporter: BaseReporter) -> None:
+    with pytest.raises(LabError, match="never made"):
+        lab(world).start(reporter)

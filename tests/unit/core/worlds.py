@@ -1,0 +1,144 @@
+"""A host on which labs can be made in no time: what would boot, converge or verify machines is noted and believed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from labctl.console import StepView
+from labctl.definition.models import Definition
+from labctl.providers.base import BuiltBox, Found, MachineState
+from labctl.render.layout import BoxImage, Layout, Network
+from labctl.status import SlurmView
+from labctl.steps.converge import ConvergeResult
+from labctl.steps.verify import VerifyResult
+
+
+@dataclass
+class FakeProvider:
+    """Machines that are but an entry in a dictionary; the protocol of `labctl.providers.base`."""
+
+    name: str = "libvirt"
+    pool: str = "labctl"
+    machines: dict[tuple[str, str], MachineState] = field(default_factory=dict)
+    directories: dict[str, str] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    leased: dict[str, Network] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    failures: dict[str, BaseException] = field(default_factory=dict)
+
+    def _call(self, verb: str, *words: str) -> None:
+        self.calls.append(" ".join((verb, *words)))
+        if verb in self.failures:
+            raise self.failures.pop(verb)
+
+    def found(self) -> tuple[Found, ...]:
+        return tuple(
+            Found(lab, node, state, self.directories.get(lab, ""), 1.0 if state == "running" else None)
+            for (lab, node), state in self.machines.items()
+        )
+
+    def network(self, lab: str) -> Network | None:
+        return self.networks.get(lab)
+
+    def lease(self, lab: str, wanted: IPv4Network | None) -> Network:
+        subnet = wanted or IPv4Network(f"10.214.{len(self.leased)}.0/24")
+        self.leased[lab] = Network(f"lc-{lab}"[:15], subnet, subnet[1])
+        return self.leased[lab]
+
+    def own_image(self, box: BuiltBox, view: StepView, log: Path) -> BoxImage:
+        del box, view, log
+        self._call("stage")
+        return BoxImage("labctl-debian-12", "1.0.0", "/vmlinuz", "/initrd", "root", baked=True)
+
+    def connect(self, layout: Layout) -> None:
+        self._call("connect", layout.lab)
+        self.networks[layout.lab] = layout.network
+
+    def make(
+        self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path, answered: threading.Event
+    ) -> None:
+        del view, log, answered
+        self._call("make", *nodes)
+        self.directories[layout.lab] = str(layout.directory)
+        self.machines.update({(layout.lab, node): "running" for node in nodes})
+
+    def start(self, lab: str, node: str) -> None:
+        self._call("start", node)
+        self.machines[lab, node] = "running"
+
+    def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
+        del deadline
+        self._call("force" if force else "stop", node)
+        self.machines[lab, node] = "stopped"
+
+    def remove(self, lab: str, node: str, directory: Path) -> None:
+        del directory
+        self._call("remove", node)
+        del self.machines[lab, node]
+
+    def destroy(self, lab: str, directory: Path) -> None:
+        del directory
+        self._call("destroy", lab)
+        self.networks.pop(lab, None)
+        for key in [key for key in self.machines if key[0] == lab]:
+            del self.machines[key]
+
+
+@dataclass
+class World:
+    """The host; `failures` make the next call of that kind fail."""
+
+    home: Path
+    provider: FakeProvider = field(default_factory=FakeProvider)
+    box: str = "a"
+    slurm: dict[str, tuple[str, str]] = field(default_factory=dict)
+    required: list[dict[str, int]] = field(default_factory=list)
+
+    @property
+    def calls(self) -> list[str]:
+        """What was asked of the provider, of converge and of verify, in order."""
+        return self.provider.calls
+
+    def failing(self, verb: str, error: BaseException) -> None:
+        """The next call of this kind fails."""
+        self.provider.failures[verb] = error
+
+    def taken(self) -> list[str]:
+        """The calls so far; what follows begins anew."""
+        calls = [*self.calls]
+        self.calls.clear()
+        return calls
+
+    def converge(self, directory: Path, **options: Any) -> ConvergeResult:
+        words = [f"{key}={options[key]}" for key in ("tags", "limit", "check") if options.get(key)]
+        assert (directory / "inventory" / "hosts.yml").is_file()
+        self.provider._call("converge", *words)
+        return ConvergeResult(3, 9, 0, {}, [], {"munge : Run it": 1.234})
+
+    def verify(self, inventory: Path, **options: Any) -> VerifyResult:
+        words = [options[key] for key in ("level", "expression") if options.get(key)]
+        assert (inventory / "hosts.yml").is_file()
+        self.provider._call("verify", *words)
+        return VerifyResult(5, 0, 0, 1.0, (), {})
+
+    def make_and_await(
+        self, layout: Layout, nodes: Sequence[str], make: Callable[[threading.Event], None], view: StepView
+    ) -> None:
+        del layout, view
+        make(threading.Event())
+        self.provider._call("await", *nodes)
+
+    def require(self, definition: Definition, provider: str = "auto", taken: Any = None) -> None:
+        del definition, provider
+        self.required.append(dict(taken or {}))
+        self.provider._call("require")
+
+    def ask_slurm(self, ssh_config: Path, controller: str) -> SlurmView:
+        del ssh_config, controller
+        everyone = {node: ("idle", "") for _, node in self.provider.machines}
+        return SlurmView(everyone | self.slurm, ())
