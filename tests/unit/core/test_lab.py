@@ -1,0 +1,300 @@
+"""A lab: found however much of it is left, looked at, reached into, and removed without a trace."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from small_lab import SMALL, lab, small, up
+from worlds import World
+
+from labctl.console import BaseReporter
+from labctl.errors import BootError, DefinitionError, LabError, LockedError, UsageError
+from labctl.lab import Lab
+
+
+@pytest.fixture
+def made(world: World) -> World:
+    """A host with the lab `small`."""
+    up(world)
+    world.taken()
+    return world
+
+
+def twin(world: World) -> None:
+    """A second lab, in the same folder."""
+    up(world, small(text=SMALL.replace("name: small", "name: twin")))
+    world.taken()
+
+
+# Found
+
+
+def test_the_only_lab_needs_no_name(made: World) -> None:
+    assert Lab.find(None, base=made.home).name == "small"
+
+
+def test_it_is_found_from_a_folder_below(made: World) -> None:
+    below = made.home / "jobs" / "today"
+    below.mkdir(parents=True)
+    found = Lab.find("small", base=below)
+    assert found.directory == made.home / ".labctl" / "small"
+    assert found.definition == small()
+
+
+def test_it_is_found_from_anywhere_by_its_machines(made: World, tmp_path: Path) -> None:
+    for name in ("small", None):
+        found = Lab.find(name, base=tmp_path)
+        assert found.directory == made.home / ".labctl" / "small"
+        assert found.definition == small()
+
+
+def test_among_several_one_must_be_named(made: World, tmp_path: Path) -> None:
+    twin(made)
+    for base in (made.home, tmp_path):
+        with pytest.raises(LabError, match="which lab") as refused:
+            Lab.find(None, base=base)
+        assert "small, twin" in refused.value.why
+        assert "--name" in refused.value.hint
+    assert Lab.find("twin", base=made.home).name == "twin"
+
+
+def test_a_wrong_name_gets_the_nearest_one(made: World) -> None:
+    with pytest.raises(UsageError, match="there is no lab 'smal'") as refused:
+        Lab.find("smal", base=made.home)
+    assert "small" in refused.value.hint
+
+
+def test_where_there_is_no_lab_the_way_to_one_is_said(world: World) -> None:
+    with pytest.raises(UsageError, match="there is no lab") as refused:
+        Lab.find(None, base=world.home)
+    assert refused.value.hint == "labctl up"
+
+
+def test_a_lab_without_files_is_found_by_its_machines(made: World) -> None:
+    shutil.rmtree(made.home / ".labctl")
+    found = Lab.find("small", base=made.home)
+    assert found.status().problems == ("its files are gone",)
+    assert {node.name for node in found.status().nodes} == {"head", "cpu-0", "cpu-1"}
+    with pytest.raises(UsageError, match="the files of the lab small are gone") as refused:
+        found.nodes("all")
+    assert "labctl destroy small" in refused.value.hint
+
+
+def test_a_lab_that_has_but_a_network_is_found_and_removed(world: World, reporter: BaseReporter) -> None:
+    world.failing("make", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        up(world)
+    shutil.rmtree(world.home / ".labctl")
+    Lab.find("small", base=world.home).destroy(reporter)
+    assert world.provider.networks == {}
+    with pytest.raises(UsageError):
+        Lab.find("small", base=world.home)
+
+
+@pytest.mark.parametrize("step", ["stage", "connect", "make", "await", "converge", "verify"])
+def test_whatever_was_interrupted_can_be_named_and_removed(
+    world: World, step: str, reporter: BaseReporter
+) -> None:
+    world.failing(step, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        up(world)
+    Lab.find("small", base=world.home).destroy(reporter)
+    assert (world.provider.machines, world.provider.networks) == ({}, {})
+    assert list(world.home.iterdir()) == []
+
+
+def test_a_lab_whose_definition_was_broken_can_be_looked_at_and_removed(
+    made: World, reporter: BaseReporter
+) -> None:
+    (made.home / ".labctl/small/lab.yml").write_text("name: small\nnodes: [")
+    found = Lab.find("small", base=made.home)
+    with pytest.raises(DefinitionError, match=r"lab\.yml"):
+        found.up(reporter)
+    assert "lab.yml is broken" in found.status().problems[0]
+    found.destroy(reporter)
+    assert list(made.home.iterdir()) == []
+
+
+# All of them
+
+
+def test_every_lab_of_the_host_is_listed(made: World) -> None:
+    twin(made)
+    made.provider.machines["twin", "head"] = "stopped"
+    one, two = Lab.all()
+    assert (one.name, one.state, one.running, one.nodes) == ("small", "running", 3, 3)
+    assert (two.name, two.state, two.running, two.nodes) == ("twin", "partial", 2, 3)
+    assert one.directory == made.home / ".labctl" / "small"
+    assert one.network != two.network != ""
+
+
+# Removed
+
+
+def test_destroy_leaves_nothing_and_takes_nothing_of_others(made: World, reporter: BaseReporter) -> None:
+    twin(made)
+    lab(made).destroy(reporter)
+    assert {name for name, _ in made.provider.machines} == {"twin"}
+    assert set(made.provider.networks) == {"twin"}
+    assert [path.name for path in (made.home / ".labctl").iterdir()] == ["twin"]
+    Lab.find("twin", base=made.home).destroy(reporter)
+    assert list(made.home.iterdir()) == []
+
+
+def test_files_of_others_in_the_folder_stay(made: World, reporter: BaseReporter) -> None:
+    (made.home / ".labctl" / "notes.txt").write_text("mine")
+    lab(made).destroy(reporter)
+    assert (made.home / ".labctl" / "notes.txt").exists()
+
+
+def test_a_destroy_that_failed_can_be_repeated(made: World, reporter: BaseReporter) -> None:
+    made.failing("destroy", BootError("libvirt is busy"))
+    with pytest.raises(BootError):
+        lab(made).destroy(reporter)
+    Lab.find("small", base=made.home).destroy(reporter)
+    assert list(made.home.iterdir()) == []
+
+
+def test_a_lab_that_is_worked_on_is_not_removed(made: World, reporter: BaseReporter) -> None:
+    found = Lab.find("small", base=made.home)
+    with found.files.locked("small", "up"), pytest.raises(LockedError):
+        Lab.find("small", base=made.home).destroy(reporter)
+    assert made.calls == []
+
+
+# Looked at
+
+
+def test_status_joins_what_is_defined_what_runs_and_what_slurm_says(made: World) -> None:
+    made.provider.machines["small", "cpu-1"] = "stopped"
+    made.slurm["cpu-1"] = ("down*", "Not responding")
+    now = lab(made).status()
+    assert (now.state, now.provider, now.driver, now.network) == (
+        "partial",
+        "libvirt",
+        "qemu",
+        "10.214.0.0/24",
+    )
+    nodes = {node.name: node for node in now.nodes}
+    assert nodes["cpu-1"].state == "stopped"
+    assert (nodes["cpu-1"].slurm, nodes["cpu-1"].reason) == ("down*", "Not responding")
+    assert (nodes["cpu-0"].slurm, nodes["cpu-0"].memory, nodes["cpu-0"].address) == (
+        "idle",
+        1024,
+        "10.214.0.11",
+    )
+    assert now.problems == ("cpu-1 is stopped",)
+
+
+def test_a_machine_that_is_not_there_is_missing_and_slurm_is_not_asked_in_vain(
+    made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del made.provider.machines["small", "head"]
+    monkeypatch.setattr("labctl.status.ask_slurm", lambda *_: pytest.fail("there is no controller"))
+    now = lab(made).status()
+    assert [(node.name, node.state) for node in now.nodes] == [
+        ("head", "missing"),
+        ("cpu-0", "running"),
+        ("cpu-1", "running"),
+    ]
+    assert now.problems == ("head is missing",)
+
+
+def test_a_lab_that_is_nowhere_is_missing(world: World) -> None:
+    now = lab(world).status()
+    assert (now.state, now.uptime_seconds, now.network) == ("missing", None, "")
+
+
+# Reached into
+
+
+@pytest.mark.parametrize(
+    ("pattern", "nodes"),
+    [
+        ("all", ["head", "cpu-0", "cpu-1"]),
+        ("@all", ["head", "cpu-0", "cpu-1"]),
+        ("cpu-[0-1]", ["cpu-0", "cpu-1"]),
+        ("cpu-1 head", ["head", "cpu-1"]),
+        ("cpu-1,head", ["head", "cpu-1"]),
+        ("@slurmd", ["cpu-0", "cpu-1"]),
+        ("@cpu", ["cpu-0", "cpu-1"]),
+        ("@slurmctld;cpu-0", ["head", "cpu-0"]),
+    ],
+)
+def test_nodes_are_named_as_in_slurm_by_role_and_by_partition(
+    world: World, pattern: str, nodes: list[str]
+) -> None:
+    assert lab(world).nodes(pattern) == tuple(nodes)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "what", "hint"),
+    [
+        ("cpu-[0-2]", "small has no node cpu-2", "did you mean cpu-"),
+        ("xyz", "small has no node xyz", "its nodes: cpu-[0-1],head"),
+        ("@slurm", "small has no group @slurm", "did you mean @slurm"),
+        ("@xyz", "small has no group @xyz", "@ldap_server"),
+        ("cpu-[0-", "'cpu-[0-' is no hostlist", "@slurmd"),
+    ],
+)
+def test_a_node_that_is_not_there_is_named_with_what_there_is(
+    world: World, pattern: str, what: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        lab(world).nodes(pattern)
+    assert refused.value.what == what
+    assert hint in refused.value.hint
+
+
+def test_ssh_gets_the_labs_configuration_and_the_command_as_it_is(world: World) -> None:
+    config = str(world.home / ".labctl/small/ssh_config")
+    made = lab(world)
+    assert made.ssh_command("cpu-0") == ["ssh", "-F", config, "cpu-0"]
+    assert made.ssh_command("cpu-0", ["ls", "-l", "a b"], user="ann", tty=True) == [
+        "ssh", "-F", config, "-t", "-l", "ann", "cpu-0", "--", "ls", "-l", "a b",
+    ]  # fmt: skip
+    assert "-T" in made.ssh_command("cpu-0", tty=False)
+
+
+def test_each_machine_has_an_address_and_a_mac_of_its_own_for_ever(made: World) -> None:
+    layout = lab(made).layout()
+    assert len({machine.mac for machine in layout.machines}) == 3
+    assert all(machine.mac.startswith("52:54:00:") for machine in layout.machines)
+    assert [machine.domain for machine in layout.machines] == [
+        "labctl_small_head",
+        "labctl_small_cpu-0",
+        "labctl_small_cpu-1",
+    ]
+    assert lab(made).layout() == layout
+
+
+def test_the_same_node_of_two_labs_has_two_macs(made: World) -> None:
+    twin(made)
+    both = [Lab.find(name, base=made.home).layout().machines for name in ("small", "twin")]
+    assert len({machine.mac for machines in both for machine in machines}) == 6
+
+
+def test_a_name_of_its_own_changes_nothing_but_the_name(world: World) -> None:
+    named = Lab.define(small(), base=world.home, name="play")
+    assert (named.name, named.directory) == ("play", world.home / ".labctl" / "play")
+    assert named.definition == small("name=play")
+    assert named.definition.machines() == small().machines()
+    with pytest.raises(DefinitionError):
+        Lab.define(small(), base=world.home, name="no such_name")
+
+
+def test_a_lab_made_on_one_provider_stays_there(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def choose(wanted: str) -> object:
+        asked.append(wanted)
+        return made.provider
+
+    monkeypatch.setattr("labctl.providers.choose", choose)
+    Lab.find("small", base=made.home).status()
+    Lab.define(small(), base=made.home, provider="virtualbox").status()
+    Lab.define(small("name=new", "provider=virtualbox"), base=made.home).status()
+    Lab.define(small("name=new"), base=made.home).status()
+    assert asked == ["libvirt", "virtualbox", "virtualbox", "auto"]
