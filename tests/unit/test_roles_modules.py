@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from datetime import UTC, datetime
@@ -312,12 +313,16 @@ class FakeSystemd:
         self.environ: dict[str, str] = {}
         self.fails = ""
 
-    def __call__(self, command: list[str], environ_update: dict[str, str] | None = None) -> tuple[int, str, str]:
+    def __call__(
+        self, command: list[str], environ_update: dict[str, str] | None = None
+    ) -> tuple[int, str, str]:
         self.environ |= environ_update or {}
         if command[1] == "show":
             return 0, "".join(f"{key}={value}\n" for key, value in self.properties.items()), ""
         if command[0] == "journalctl":
             return 0, "fatal: no such node\n", ""
+        if command[1] == "is-enabled":
+            return (1 if self.properties["UnitFileState"] == "disabled" else 0), "", ""
         self.calls.append(" ".join(command))
         return (1, "", "Job failed") if command[1] == self.fails else (0, "", "")
 
@@ -361,10 +366,13 @@ def test_a_service_that_is_off_is_enabled_and_started_once(conf: Path) -> None:
     assert systemd.environ == {"SYSTEMCTL_SKIP_SYSV": "1"}  # its script in init.d would cost seconds
 
 
-def test_a_service_of_an_old_script_is_asked_for_in_its_own_way(conf: Path) -> None:
+def test_a_service_of_an_old_script_is_enabled_by_its_script(conf: Path) -> None:
     systemd = FakeSystemd(UnitFileState="generated", **after(conf, 1))
     assert services.converge(systemd, service(conf), check=False) == []
-    assert systemd.calls == ["systemctl is-enabled --quiet x.service"]
+    unit = dataclasses.replace(services.look(systemd, "x.service"), enabled=False)
+    services.act(systemd, "enable", unit)
+    assert systemd.calls == ["systemctl enable x.service"]
+    assert systemd.environ == {}
 
 
 def test_changed_units_are_read_by_systemd_first(conf: Path) -> None:

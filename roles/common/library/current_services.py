@@ -74,9 +74,8 @@ def look(run: Run, name: str) -> Unit:
     """Asks systemd for a unit."""
     _, printed, _ = run(["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", name])
     found = dict(line.partition("=")[::2] for line in printed.splitlines())
-    enabled = found.get("UnitFileState") == "enabled"
-    if found.get("UnitFileState") == "generated":  # made from a script in init.d, which has links of its own
-        enabled = run(["systemctl", "is-enabled", "--quiet", name])[0] == 0
+    # Not UnitFileState: that is what systemd remembers from when it last read all units.
+    enabled = run(["systemctl", "is-enabled", "--quiet", name])[0] == 0
     return Unit(
         name=name,
         loaded=found.get("LoadState") == "loaded",

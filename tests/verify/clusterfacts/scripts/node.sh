@@ -38,6 +38,9 @@ section modes
 stat -c '%n %a %U %G' $modes 2>/dev/null
 section units
 systemctl show --property=Id,ActiveState,UnitFileState,LoadState $units
+section enabled
+# On disk: the UnitFileState above is what systemd remembers from when it last read all units.
+for unit in $units; do echo "$unit $(systemctl is-enabled "$unit" 2>&1)"; done
 section rc
 echo /etc/rc[2-4].d/S*
 section failed
