@@ -25,10 +25,18 @@ _RANGE = IPv4Network("192.168.56.0/21")
 _LINE = re.compile(r'^"(?P<name>[^"]+)" \{(?P<uuid>[0-9a-f-]+)\}$')
 _STATES: dict[str, MachineState] = {
     "running": "running",
+    "starting": "running",
+    "restoring": "running",
+    "stopping": "running",
+    "saving": "running",
     "paused": "suspended",
     "saved": "suspended",
     "aborted": "crashed",
+    "aborted-saved": "crashed",
+    "gurumeditation": "crashed",
+    "stuck": "crashed",
 }
+_OFF = ("poweroff", "saved", "aborted", "aborted-saved")  # no process of it is left
 
 
 class VirtualBoxProvider:
@@ -83,20 +91,20 @@ class VirtualBoxProvider:
     def start(self, lab: str, node: str) -> None:
         """Start one machine that is stopped, resume one that is suspended."""
         name = f"{PREFIX}{lab}_{node}"
-        if _state(name) != "running":
+        if _word(name) == "paused":
+            _manage("controlvm", name, "resume")
+        elif _state(name) != "running":
             _manage("startvm", name, "--type", "headless")
 
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         """Shut one machine down; switch it off if that was not enough or if forced."""
         name = f"{PREFIX}{lab}_{node}"
-        if _state(name) != "running":
-            return
         end = time.monotonic() + deadline
-        if not force:
+        if not force and _word(name) == "running":
             _manage("controlvm", name, "acpipowerbutton")
-            while time.monotonic() < end and _state(name) == "running":
-                time.sleep(1)
-        if _state(name) == "running":
+            while time.monotonic() < end and _word(name) not in _OFF:
+                time.sleep(min(1, deadline / 10))
+        if _word(name) not in _OFF:
             _manage("controlvm", name, "poweroff")
 
     def remove(self, lab: str, node: str, directory: Path) -> None:
@@ -114,9 +122,14 @@ class VirtualBoxProvider:
 
 
 def _state(name: str) -> MachineState:
+    return _STATES.get(_word(name), "stopped")
+
+
+def _word(name: str) -> str:
+    """VirtualBox's own word for what a machine does."""
     facts = _manage("showvminfo", name, "--machinereadable")
-    match = re.search(r'^VMState="(\w+)"$', facts, re.MULTILINE)
-    return _STATES.get(match[1], "stopped") if match else "stopped"
+    match = re.search(r'^VMState="([\w-]+)"$', facts, re.MULTILINE)
+    return match[1] if match else "poweroff"
 
 
 def _manage(*words: str) -> str:
