@@ -38,10 +38,9 @@ def test_services_run_and_start_at_boot(topology: Topology, node: str, facts: Se
         assert active == "active", (
             f"{node}: {unit} is {active} ({loaded}), expected active; try: journalctl -u {unit}"
         )
-        kind = state.get("UnitFileState", "")
-        on_disk = facts.table("enabled").get(unit, [""])[0]
-        assert starts_at_boot(unit, kind if kind == "generated" else on_disk, facts["rc"].split()), (
-            f"{node}: {unit} is {on_disk or 'not enabled'}: it would not survive a reboot"
+        enabled = facts.table("enabled").get(unit, ["unknown"])[0]
+        assert starts_at_boot(unit, enabled, facts["rc"].split()), (
+            f"{node}: {unit} is {enabled}: it would not survive a reboot"
         )
 
 

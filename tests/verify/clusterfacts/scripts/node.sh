@@ -37,10 +37,10 @@ sha256sum $checksums 2>/dev/null
 section modes
 stat -c '%n %a %U %G' $modes 2>/dev/null
 section units
-systemctl show --property=Id,ActiveState,UnitFileState,LoadState $units
+systemctl show --property=Id,ActiveState,LoadState $units
 section enabled
-# On disk: the UnitFileState above is what systemd remembers from when it last read all units.
-for unit in $units; do echo "$unit $(systemctl is-enabled "$unit" 2>&1)"; done
+# From the disk: UnitFileState of `systemctl show` is what systemd remembers from when it last read all units.
+systemctl list-unit-files --no-legend $units
 section rc
 echo /etc/rc[2-4].d/S*
 section failed
