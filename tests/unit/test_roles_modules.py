@@ -406,3 +406,20 @@ def test_every_role_has_the_same_module_for_services() -> None:
         path.parts[-3] for path in ROOT.glob("roles/*/tasks/*.yml") if "current_services:" in path.read_text()
     }
     assert users <= {link.parts[-3] for link in links}
+
+
+release = module(ROOT / "roles/common/library/os_release.py")
+
+
+@pytest.mark.parametrize(
+    ("fields", "family"),
+    [
+        ({"ID": "debian", "NAME": "Debian GNU/Linux", "VERSION_ID": "12"}, "Debian"),
+        ({"ID": "ubuntu", "ID_LIKE": "debian", "NAME": "Ubuntu"}, "Debian"),
+        ({"ID": "rocky", "ID_LIKE": "rhel centos fedora", "NAME": "Rocky Linux"}, "RedHat"),
+        ({"ID": "alpine", "NAME": "Alpine Linux"}, "Alpine"),
+    ],
+)
+def test_a_distribution_is_known_by_itself_or_by_its_kin(fields: dict[str, str], family: str) -> None:
+    assert release.facts(fields)["ansible_os_family"] == family
+    assert release.facts(fields)["ansible_distribution"] == fields["NAME"].split()[0]

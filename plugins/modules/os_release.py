@@ -1,0 +1,1 @@
+../../roles/common/library/os_release.py
