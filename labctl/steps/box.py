@@ -21,10 +21,12 @@ from filelock import FileLock
 
 from labctl.console import Reporter, StepView
 from labctl.errors import BoxError, HostError, UsageError
-from labctl.process import installed, run_logged
+from labctl.process import ProcessError, installed, run_logged
 from labctl.steps.recipe import Recipe, names, recipe
 
 _SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
+
+_WORKSHOPS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 
 # A direct boot from the box's own kernel; whoever uses the box without labctl logs in with Vagrant's well-known key,
 # which is given on the kernel's command line and so is not in the image.
@@ -139,11 +141,17 @@ def build(name: str, reporter: Reporter, *, force: bool = False) -> Box:
         _check_host()
         log = _cache() / f"{name}.log"
         log.write_text("")
-        with reporter.step("box", log=log) as view, _workshop() as work:
-            _make(wanted, work, view, log)
-            target = _home(wanted)
-            shutil.rmtree(target, ignore_errors=True)
-            (work / "box").rename(target)
+        try:
+            with reporter.step("box", log=log) as view, _workshop() as work:
+                _make(wanted, work, view, log)
+                _put(work / "box", _home(wanted))
+        except ProcessError as error:
+            why = f"{error.what}\n{error.why}"
+            raise BoxError(f"the box {name} could not be built", why=why, hint=error.hint) from error
+        except OSError as error:
+            raise BoxError(
+                f"the box {name} could not be built", why=str(error), hint=f"the whole log: {log}"
+            ) from error
     built = current(name)
     if built is None:
         raise BoxError(f"the box {name} was built but cannot be read back", hint=f"the whole log: {log}")
@@ -185,7 +193,7 @@ def _check_host() -> None:
     missing = [tool for tool in ("mmdebstrap", "mke2fs", "qemu-img") if not installed(tool)]
     if missing:
         raise HostError(f"{', '.join(missing)} not installed", hint="labctl doctor --fix")
-    for directory in (_cache(), Path("/var/tmp")):  # noqa: S108 - only asked how full it is
+    for directory in (_cache(), _WORKSHOPS):
         free = shutil.disk_usage(directory).free
         if free < _SPACE_NEEDED:
             raise HostError(
@@ -198,11 +206,24 @@ def _check_host() -> None:
 @contextmanager
 def _workshop() -> Iterator[Path]:
     """A folder on a real disk that mmdebstrap's user namespace can write to as well."""
-    with tempfile.TemporaryDirectory(prefix="labctl-box.", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="labctl-box.", dir=_WORKSHOPS) as name:
         work = Path(name)
         work.chmod(0o1777)
         (work / "box").mkdir()
         yield work
+
+
+def _put(box: Path, target: Path) -> None:
+    """Move a box into the cache, which may be on another file system, so that it is there as a whole at once."""
+    draft = _cache() / f"new-{target.name}" / target.name
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.parent.mkdir(exist_ok=True)
+    try:
+        shutil.move(box, draft)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft.parent)
 
 
 def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
@@ -225,7 +246,8 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
         options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1", "-L", "root"]
         run_logged([*_as_root(), "mke2fs", *options, "-d", str(tree), str(raw)], log=log)
     finally:
-        run_logged([*_as_root(), "rm", "-rf", str(tree)], log=log)
+        # Nothing that may still be mounted in it, by a build that was killed, is to be removed.
+        run_logged([*_as_root(), "rm", "-rf", "--one-file-system", str(tree)], log=log)
     run_logged(["qemu-img", "convert", "-O", "qcow2", str(raw), str(box / "box.img")], log=log)
     raw.unlink()
     _pack(wanted, box)
@@ -260,7 +282,10 @@ def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
         "--format=directory",
         f"--include={','.join(wanted.packages)}",
         f"--essential-hook=printf '%s\\n' '{answers}' | chroot \"$1\" debconf-set-selections",
-        *(f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}' for script in wanted.prepare),
+        *(
+            f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}'
+            for script in wanted.prepare
+        ),
         f'--customize-hook={settings} sh {customize} "$1"',
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
