@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
 
-from labctl import files, host, providers, secrets, status
+from labctl import files, host, kvm, providers, secrets, status
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
@@ -39,6 +39,9 @@ from labctl.steps.verify import Level, VerifyResult, verify
 __all__ = ["Lab", "LabStatus", "LabSummary", "UpResult"]
 
 _FIRST_ADDRESS = 10  # of the subnet; what is below is the host's
+# Seconds for the cluster to find itself after machines were started: slurmd waits for its mounts, these for the server.
+_SETTLES: dict[Driver, float] = {"kvm": 60.0, "qemu": 180.0}
+_SETTLE_POLL = 2.0  # seconds between two looks
 _STOP_DEADLINE = 90.0  # seconds for a machine to shut down before it is switched off
 
 
@@ -222,7 +225,7 @@ class Lab:
             layout = self._prepare(reporter)
             self._boot(layout, actions, reporter)
             kinds = {action.kind for action in actions}
-            if "converge" in kinds:
+            if "converge" in kinds or self._unsettled(layout.driver, reporter):
                 self._converge(reporter)
             proven = self._verify(reporter) if "verify" in kinds else None
             self._write_timings()
@@ -378,10 +381,10 @@ class Lab:
             log = self.files.log("prepare")
             if built:
                 image = self.provider.own_image(built, view, log)
-                driver = host.driver(built.path / "vmlinuz", built.path / "initrd")
+                driver = kvm.driver(built.path / "vmlinuz", built.path / "initrd")
             else:
                 image = providers.public_image(definition.box)
-                driver = host.driver(None, None)
+                driver = kvm.driver(None, None)
             layout = self._new_layout(image, driver)
             self._write(layout)
             self.provider.connect(layout)
@@ -428,6 +431,18 @@ class Lab:
         record = self.files.record()
         record.shapes = {node: asdict(shape) for node, shape in self._shapes().items()}
         self.files.remember(record)
+
+    def _unsettled(self, driver: Driver, reporter: Reporter) -> bool:
+        """Wait until Slurm is content with machines that were only started; whether it still is not after that."""
+        end = time.monotonic() + _SETTLES[driver]
+        with self._step(reporter, "settle") as view:
+            while problems := self.status().problems:
+                view.note(problems[0])
+                if time.monotonic() > end:
+                    return True
+                time.sleep(_SETTLE_POLL)
+            view.note("all nodes are well")
+        return False
 
     def _converge(
         self, reporter: Reporter, *, tags: str = "", limit: str = "", check: bool = False

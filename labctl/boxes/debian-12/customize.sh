@@ -37,7 +37,9 @@ for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/et
 # shellcheck disable=SC2086  # a list of units
 chroot "$root" systemctl --quiet disable $DISABLE
 for unit in $MASK; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
+# With networkd comes its wait for the network. Nothing of a bare machine asks for it; mounts over the network do, at a reboot.
 chroot "$root" systemctl --quiet enable systemd-networkd.service ssh-hostkey.service
+test -e "$root/etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service"
 
 # The modules that find the root disk, and nothing that depends on the machine this was built on.
 release=$(ls "$root/lib/modules")
