@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -14,16 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import platformdirs
 
-from labctl import providers
+from labctl import kvm, providers
 from labctl.console import Reporter
 from labctl.definition.models import Definition
 from labctl.errors import HostError, LabError
 from labctl.process import installed, run_logged
-from labctl.render.layout import Driver
 
 #: Package of each program on Debian and Ubuntu; `make setup` installs the same.
 PROGRAMS = {
@@ -45,9 +42,11 @@ _HOST_RESERVE = 512  # MiB; what a host needs beside its machines
 # What QEMU needs beside a machine's memory, in MiB. Under software emulation the code it has translated fills a cache
 # of up to 1 GiB; machines of a lab that had been verified were seen to take 600 to 850.
 _QEMU_OVERHEAD = {"kvm": 96, "qemu": 768}
+_LIBVIRT_DEADLINE = 10.0  # seconds
 _DISK_PER_NODE = 1024  # MiB; the part of a linked clone that a lab of a few days fills
-_KVM = Path("/dev/kvm")
-_KVM_DEADLINE = 15.0  # seconds; a kernel that runs says so within two
+_MEMINFO = Path("/proc/meminfo")
+_IMAGES = Path("/var/lib/libvirt/images")
+_RUN = Path("/run")
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -131,21 +130,22 @@ def start_libvirt(log: Path) -> None:
     """Have libvirtd running: by systemd where it is in charge, by hand where it is not.
 
     Raises:
-        HostError: libvirtd does not answer within 10 s.
+        HostError: libvirtd does not answer in time.
     """
-    if Path("/run/systemd/system").is_dir():
+    if (_RUN / "systemd" / "system").is_dir():
         run_logged([*_sudo(), "systemctl", "enable", "--now", "libvirtd.service"], log=log)
     else:
-        commands = [["mkdir", "-p", "/run/dbus", "/run/libvirt"]]
-        if not _socket_answers("/run/dbus/system_bus_socket"):
+        bus, sockets = _RUN / "dbus", _RUN / "libvirt"
+        commands = [["mkdir", "-p", str(bus), str(sockets)]]
+        if not _socket_answers(bus / "system_bus_socket"):
             # The pid file of a bus that died keeps the next one from starting.
-            commands += [["rm", "-f", "/run/dbus/pid"], ["dbus-daemon", "--system", "--fork"]]
+            commands += [["rm", "-f", str(bus / "pid")], ["dbus-daemon", "--system", "--fork"]]
         for daemon, sock in (("virtlogd", "virtlogd-sock"), ("libvirtd", "libvirt-sock")):
-            if not _socket_answers(f"/run/libvirt/{sock}"):
+            if not _socket_answers(sockets / sock):
                 commands.append([daemon, "--daemon"])
         for command in commands:
             run_logged([*_sudo(), *command], log=log)
-    end = time.monotonic() + 10
+    end = time.monotonic() + _LIBVIRT_DEADLINE
     while time.monotonic() < end:
         if _libvirt().ok:
             return
@@ -153,107 +153,6 @@ def start_libvirt(log: Path) -> None:
     raise HostError(
         "libvirtd was started and does not answer", why=_libvirt().detail, hint="libvirtd --verbose"
     )
-
-
-def driver(kernel: Path | None, initrd: Path | None) -> Driver:
-    """Kvm if a kernel really boots under it, qemu (software emulation) if not.
-
-    A ``/dev/kvm`` that opens is not enough: on some nested hosts no stock kernel ever gets to run. The answer holds
-    until the host is booted again.
-
-    Args:
-        kernel: something to boot; None for whatever kernel there is.
-        initrd: its initrd.
-    """
-    certain = _certain_driver()
-    if certain:
-        return certain
-    if kernel is None:
-        kernel, initrd = _any_kernel()
-    if kernel is None:  # then the answer is only as good as the device
-        return "kvm"
-    known = _probed()
-    if known.get("kernel") != str(kernel):
-        known = {"boot": _boot_id(), "kernel": str(kernel), "kvm": _boots_under_kvm(kernel, initrd)}
-        _probe_file().parent.mkdir(parents=True, exist_ok=True)
-        _probe_file().write_text(json.dumps(known))
-    return "kvm" if known["kvm"] else "qemu"
-
-
-def _certain_driver() -> Driver | None:
-    """What needs no probe: the user's word, or a device that cannot be opened."""
-    said = os.environ.get("LABCTL_DRIVER")
-    if said in ("kvm", "qemu"):
-        return "kvm" if said == "kvm" else "qemu"
-    return None if os.access(_KVM, os.R_OK | os.W_OK) else "qemu"
-
-
-def _likely_driver() -> Driver:
-    """What `driver` will most likely say, without a probe."""
-    return _certain_driver() or ("kvm" if _probed().get("kvm", True) else "qemu")
-
-
-def _probed() -> dict[str, Any]:
-    """What the last probe found since the host was booted; empty if there was none."""
-    with suppress(OSError, ValueError):
-        known = json.loads(_probe_file().read_text())
-        if isinstance(known, dict) and known.get("boot") == _boot_id() and {"kernel", "kvm"} <= known.keys():
-            return known
-    return {}
-
-
-def _probe_file() -> Path:
-    return platformdirs.user_cache_path("labctl") / "kvm.json"
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _any_kernel() -> tuple[Path | None, Path | None]:
-    """The kernel of a box that was built, or the host's own; without an initrd it panics, which is a sign of life."""
-    from labctl.steps import box  # noqa: PLC0415 - only a public box needs it
-
-    for built in box.boxes():
-        return built.kernel, built.initrd
-    own = [kernel for kernel in Path("/boot").glob("vmlinuz-*") if os.access(kernel, os.R_OK)]
-    return max(own, default=None), None
-
-
-def _boots_under_kvm(kernel: Path, initrd: Path | None) -> bool:
-    """Start the kernel without a disk and listen for its first words."""
-    command = [
-        "qemu-system-x86_64",
-        "-accel",
-        "kvm",
-        "-m",
-        "256",
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-    ]
-    command += ["-serial", "stdio", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1", "-no-reboot"]
-    command += ["-initrd", str(initrd)] if initrd else []
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None  # noqa: S101 - asked for
-    os.set_blocking(process.stdout.fileno(), False)
-    said = b""
-    end = time.monotonic() + _KVM_DEADLINE
-    try:
-        # The init of the initrd speaks only after the kernel has run for a while, memory and interrupts included.
-        while time.monotonic() < end and b"Run /init" not in said and b"Kernel panic" not in said:
-            said += process.stdout.read() or b""
-            if process.poll() is not None:
-                said += process.stdout.read() or b""
-                break
-            time.sleep(0.05)
-    finally:
-        process.kill()
-        process.wait()
-    return b"Run /init" in said or b"Kernel panic" in said
 
 
 def _provider(name: str) -> list[Check]:
@@ -301,28 +200,28 @@ def _vagrant_plugin() -> Check:
 def _kvm() -> Check:
     from labctl.steps import box  # noqa: PLC0415 - only doctor needs it
 
-    if not _KVM.exists():
+    if not kvm.DEVICE.exists():
         return Check(
             "kvm", None, "no /dev/kvm: software emulation, some ten times slower", "switch virtualisation on"
         )
-    if not os.access(_KVM, os.R_OK | os.W_OK):
+    if not os.access(kvm.DEVICE, os.R_OK | os.W_OK):
         return Check("kvm", None, "/dev/kvm is not yours to open: software emulation", "be in the group kvm")
     built = next(iter(box.boxes()), None)
     if built is None:
         return Check("kvm", None, "/dev/kvm is there; whether a kernel boots is tried once a box is built")
-    works = driver(built.path / "vmlinuz", built.path / "initrd") == "kvm"
+    works = kvm.driver(built.path / "vmlinuz", built.path / "initrd") == "kvm"
     if works:
         return Check("kvm", True, "a kernel boots under it")
     return Check("kvm", None, "/dev/kvm opens, but no kernel boots under it: software emulation", "")
 
 
 def _memory(definition: Definition, provider: str, taken: Mapping[str, int] = _NOTHING) -> Check:
-    overhead = _QEMU_OVERHEAD[_likely_driver() if provider == "libvirt" else "kvm"]
+    overhead = _QEMU_OVERHEAD[kvm.likely() if provider == "libvirt" else "kvm"]
     wanted = {node.name: node.memory for node in definition.machines()}
     new = sum(memory + overhead for node, memory in wanted.items() if node not in taken)
     more = sum(max(0, memory - taken[node]) for node, memory in wanted.items() if node in taken)
     needed = new + more + (_HOST_RESERVE if new + more else 0)
-    facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    facts = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
     free = int(facts["MemAvailable"].split()[0]) // 1024
     what = f"{definition.name} needs {needed} MiB"
     detail = f"{what} ({overhead} MiB a machine for QEMU itself), {free} MiB are available"
@@ -347,15 +246,16 @@ def _cpus(definition: Definition) -> Check:
 def _disk(definition: Definition, provider: str, taken: Mapping[str, int] = _NOTHING) -> Check:
     nodes = [node for node in definition.machines() if node.name not in taken]
     needed = len(nodes) * _DISK_PER_NODE
-    place = Path("/var/lib/libvirt/images") if provider == "libvirt" else Path.home()
-    free = shutil.disk_usage(place if place.is_dir() else "/").free // 1024**2
+    wanted = _IMAGES if provider == "libvirt" else Path.home()
+    place = next(path for path in (wanted, *wanted.parents) if path.is_dir())
+    free = shutil.disk_usage(place).free // 1024**2
     detail = f"{definition.name} may need {needed} MiB, {free} MiB are free in {place}"
     return Check("disk", needed <= free, detail, f"make room in {place}")
 
 
-def _socket_answers(path: str) -> bool:
+def _socket_answers(path: Path) -> bool:
     with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(path)
+        probe.connect(str(path))
         return True
     return False
 

@@ -76,7 +76,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, stand_in in {
         "labctl.providers.choose": lambda _: made.provider,
         "labctl.host.require": made.require,
-        "labctl.host.driver": lambda *_: "qemu",
+        "labctl.kvm.driver": lambda *_: "qemu",
         "labctl.steps.box.build": lambda *_: built,
         "labctl.steps.box.recipe_key": lambda _: made.box,
         "labctl.steps.boot.control_directory": lambda: None,
