@@ -168,7 +168,7 @@ def test_a_machine_that_is_to_grow_needs_the_difference(good: Host) -> None:
 
 
 def test_what_a_smaller_machine_gives_back_is_not_spent_twice(good: Host) -> None:
-    good.memory(500)
+    good.memory(1024 + 511)
     grown = small("nodes.cpu-1.memory=2048", "nodes.cpu-0.memory=512")
     refused(grown, taken={"head": 768, "cpu-0": 1024, "cpu-1": 1024})
 

@@ -99,11 +99,13 @@ def test_another_kernel_is_tried_by_itself(host: Host, tmp_path: Path) -> None:
     assert "-initrd" not in host.probes[-1]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": "x"}', '{"boot": "BOOT", "kernel": "KERNEL"}'])
 def test_a_damaged_memory_of_it_is_none(host: Host, tmp_path: Path, text: str) -> None:
     host.qemu("echo 'Run /init'")
     probe(tmp_path)
-    kvm._probe_file().write_text(text)
+    kvm._probe_file().write_text(
+        text.replace("BOOT", kvm._boot_id()).replace("KERNEL", f"{tmp_path}/vmlinuz")
+    )
     assert probe(tmp_path) == "kvm"
     assert len(host.probes) == 2
 
