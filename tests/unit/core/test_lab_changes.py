@@ -232,3 +232,28 @@ def test_machines_do_not_move_to_another_network(world: World) -> None:
             work(lab(world, small("network=10.9.9.0/24")), silent())
         assert "labctl destroy small" in refused.value.hint
     assert up(world, small("network=10.214.0.0/24"))[3:] == ["converge", "verify full"]
+
+
+def test_a_cluster_gets_time_to_settle_and_is_converged_if_it_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(world)
+    monkeypatch.setattr("labctl.lab._SETTLE_POLL", 0.01)
+    world.provider.machines["small", "cpu-1"] = "stopped"
+    world.slurm["cpu-1"] = ("down", "Not responding")
+    monkeypatch.setattr("labctl.lab._SETTLES", {"qemu": 60.0})
+    looks: list[str] = []
+    real = world.ask_slurm
+
+    def settle(config: Path, controller: str) -> object:
+        looks.append(controller)
+        if len(looks) == 3:
+            world.slurm.clear()
+        return real(config, controller)
+
+    monkeypatch.setattr("labctl.status.ask_slurm", settle)
+    assert up(world)[3:] == ["start cpu-1", "await cpu-1", "verify full"]
+    world.provider.machines["small", "cpu-1"] = "stopped"
+    world.slurm["cpu-1"] = ("down", "Not responding")
+    monkeypatch.setattr("labctl.lab._SETTLES", {"qemu": 0.05})
+    assert up(world)[3:] == ["start cpu-1", "await cpu-1", "converge", "verify full"]
