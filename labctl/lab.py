@@ -576,7 +576,7 @@ class Lab:
         for machine in self._found():
             if (
                 machine.directory
-                and Path(machine.directory) != self.directory
+                and Path(machine.directory).resolve() != self.directory.resolve()
                 and Path(machine.directory).exists()
             ):
                 raise LabError(

@@ -187,6 +187,12 @@ def test_a_lab_of_another_folder_is_not_taken_over(world: World, tmp_path: Path)
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_link_to_the_labs_folder_is_its_folder(world: World, tmp_path: Path) -> None:
+    up(world)
+    (tmp_path / "link").symlink_to(world.home)
+    assert not Lab.define(small(), base=tmp_path / "link").up(silent()).changed
+
+
 def test_a_lab_whose_folder_was_deleted_may_be_taken_over(world: World, tmp_path: Path) -> None:
     up(world)
     world.home.rename(tmp_path / "gone")
