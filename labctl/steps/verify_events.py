@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import signal
 from typing import Any
 
 import pytest
@@ -72,6 +74,9 @@ def message(report: pytest.TestReport) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start to write if there is somebody to write to."""
+    # A shell that starts labctl in the background has it ignore SIGINT, and children inherit that; but an interrupt is
+    # how labctl asks this process to clean up on the nodes and go.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptor = os.environ.get(DESCRIPTOR, "")
     if descriptor.isdigit():
         config.pluginmanager.register(_Events(int(descriptor)), "labctl-events")

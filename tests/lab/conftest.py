@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from typing import Any
 
 import libvirt
 import pytest
+
+# In the background of a script SIGINT is ignored, and labctl would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LABCTL = str(Path(sys.executable).with_name("labctl"))
 # Seconds. A cold `up` of six machines takes three minutes under software emulation on two cores.
