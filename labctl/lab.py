@@ -375,6 +375,9 @@ class Lab:
         with self._timed_step("box"):
             built = box.build(definition.box, reporter) if box.is_own(definition.box) else None
         with self._step(reporter, "prepare") as view:
+            if built:
+                self.provider.check_box(built)
+            public = None if built else providers.public_image(definition.box)
             self.files.make()
             # First of all, so that whatever interrupts us, the lab is known by its name.
             self.files.write({"lab.yml": loading.dump(definition)})
@@ -383,8 +386,7 @@ class Lab:
                 image = self.provider.own_image(built, view, log)
                 driver = kvm.driver(built.path / "vmlinuz", built.path / "initrd")
             else:
-                image = providers.public_image(definition.box)
-                driver = kvm.driver(None, None)
+                image, driver = cast(BoxImage, public), kvm.driver(None, None)
             layout = self._new_layout(image, driver)
             self._write(layout)
             self.provider.connect(layout)

@@ -83,6 +83,9 @@ class Provider(Protocol):
     def lease(self, lab: str, wanted: IPv4Network | None) -> Network:
         """A network that nothing else on this host uses: the wanted one, or any."""
 
+    def check_box(self, box: BuiltBox) -> None:
+        """Refuse a box that no machine can be started from, before anything is touched."""
+
     def own_image(self, box: BuiltBox, view: StepView, log: Path) -> BoxImage:
         """Have a box that labctl built ready to start machines from."""
 

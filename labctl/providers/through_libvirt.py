@@ -39,6 +39,21 @@ class LibvirtProvider:
         """A network that nothing else on this host uses."""
         return self.hypervisor.lease(lab, wanted)
 
+    def check_box(self, box: BuiltBox) -> None:
+        """Refuse a box that is damaged. One that is in libvirt's pool already was whole when it came there.
+
+        Raises:
+            BoxError: it is not what was built.
+        """
+        if not all(self._staged(box).values()):
+            box.check()
+
+    def _staged(self, box: BuiltBox) -> dict[str, str | None]:
+        """Where the box's files are in the pool, by their names; None for one that is not whole there."""
+        names = {path.name: f"{box.vagrant_name}_{path.name}" for path in (box.kernel, box.initrd)}
+        names[box.file.name] = _volume(box)
+        return {name: self.hypervisor.whole(volume) for name, volume in names.items()}
+
     def own_image(self, box: BuiltBox, view: StepView, log: Path) -> BoxImage:
         """A box of labctl's own, known to Vagrant and whole in libvirt's pool.
 
@@ -46,26 +61,20 @@ class LibvirtProvider:
         half a volume, and an interrupted upload would stay. So it is staged here, under the name Vagrant looks for.
         """
         name = box.vagrant_name
-        volume = f"{name}_vagrant_box_image_{BOX_VERSION}_box.img"
-        cache = platformdirs.user_cache_path("labctl")
-        with FileLock(cache / "stage.lock"):
-            paths = {
-                path.name: self.hypervisor.whole(f"{name}_{path.name}") for path in (box.kernel, box.initrd)
-            }
-            if not self.hypervisor.whole(volume) or not all(paths.values()):
-                view.note("checking the box and handing it to libvirt (once)")
-                box.check()
+        with FileLock(platformdirs.user_cache_path("labctl") / "stage.lock"):
+            if not all(self._staged(box).values()):
+                view.note("handing the box to libvirt (once)")
                 for path in (box.kernel, box.initrd):
                     with path.open("rb") as source:
-                        size = path.stat().st_size
-                        paths[path.name] = self.hypervisor.upload(f"{name}_{path.name}", source, size)
-                self.hypervisor.upload_member(volume, box.file, "box.img", capacity=box.disk_size)
+                        self.hypervisor.upload(f"{name}_{path.name}", source, path.stat().st_size)
+                self.hypervisor.upload_member(_volume(box), box.file, "box.img", capacity=box.disk_size)
             add_box(name, box.file, log)
+            staged = self._staged(box)
         return BoxImage(
             name=name,
             version=BOX_VERSION,
-            kernel=paths[box.kernel.name],
-            initrd=paths[box.initrd.name],
+            kernel=staged[box.kernel.name],
+            initrd=staged[box.initrd.name],
             user="root",
             baked=True,
         )
@@ -104,3 +113,8 @@ class LibvirtProvider:
         self.hypervisor.remove_machines(lab)
         self.hypervisor.remove_network(lab)
         forget_machines(directory)
+
+
+def _volume(box: BuiltBox) -> str:
+    """The name that vagrant-libvirt looks for in the pool."""
+    return f"{box.vagrant_name}_vagrant_box_image_{BOX_VERSION}_box.img"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import NoReturn
 
 from labctl.console import StepView
 from labctl.errors import BootError, BoxError, HostError
@@ -66,6 +67,10 @@ class VirtualBoxProvider:
         return Network(f"lab {lab}"[:15], subnet, subnet.network_address + 1)
 
     def own_image(self, box: BuiltBox, view: StepView, log: Path) -> BoxImage:  # noqa: ARG002
+        """There is none; see `check_box`."""
+        self.check_box(box)
+
+    def check_box(self, box: BuiltBox) -> NoReturn:
         """Refused: labctl's own boxes boot without a boot loader, which VirtualBox cannot.
 
         Raises:

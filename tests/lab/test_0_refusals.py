@@ -113,3 +113,4 @@ def test_a_damaged_box_is_found_before_it_is_used(user: User, tmp_path: Path) ->
     assert "labctl box build debian-12 --force" in said.err
     assert version
     assert World.now().domains == before.domains
+    assert not (user.home / ".labctl").exists()

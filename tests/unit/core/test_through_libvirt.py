@@ -17,6 +17,7 @@ from labctl.console import Step
 from labctl.definition.loading import load
 from labctl.providers.libvirt import Hypervisor
 from labctl.providers.through_libvirt import LibvirtProvider
+from labctl.render.layout import BoxImage
 
 
 class ABox(SimpleNamespace):
@@ -48,9 +49,14 @@ def test_a_box_is_checked_and_staged_once_under_the_name_vagrant_looks_for(
     programs.add("vagrant")
     (tmp_path / "cache" / "labctl").mkdir(parents=True)
     provider = LibvirtProvider()
-    first = provider.own_image(a_box, view, tmp_path / "log")
+
+    def stage() -> BoxImage:
+        provider.check_box(a_box)
+        return provider.own_image(a_box, view, tmp_path / "log")
+
+    first = stage()
     taken = stream.taken
-    assert provider.own_image(a_box, view, tmp_path / "log") == first
+    assert stage() == first
     assert stream.taken == taken == b"vmlinuzinitrdbox.img"
     assert a_box.checked == 1
     volumes = set(provider.hypervisor.volumes())
@@ -60,7 +66,7 @@ def test_a_box_is_checked_and_staged_once_under_the_name_vagrant_looks_for(
     assert first.kernel.endswith("/labctl-debian-12-abc_vmlinuz")
     half = provider.hypervisor.pool().storageVolLookupByName("labctl-debian-12-abc_initrd.whole")
     half.delete()
-    provider.own_image(a_box, view, tmp_path / "log")
+    stage()
     assert a_box.checked == 2
 
 
