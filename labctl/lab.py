@@ -275,7 +275,7 @@ class Lab:
         with self.files.locked(self.name, "destroy"), self._step(reporter, "destroy") as view:
             nodes = [machine.node for machine in self._found()]
             view.note(f"{len(nodes)} machines")
-            boot.disconnect(self.directory, nodes)
+            boot.disconnect_all(self.name)
             self.provider.destroy(self.name, self.directory)
             self.files.remove()
 

@@ -45,8 +45,13 @@ def control_path(layout: Layout) -> str:
     %i is the local user's number: the folder is that user's alone. Unix sockets allow 107 characters, and ssh adds
     some of its own while it connects: the path is short.
     """
-    lab = hashlib.sha256(layout.public_key.encode()).hexdigest()[:8]
-    return f"/tmp/labctl-%i/{lab}-%C"  # noqa: S108 - the folder is made with mode 0700 before it is used
+    key = hashlib.sha256(layout.public_key.encode()).hexdigest()[:8]
+    return f"/tmp/labctl-%i/{control_prefix(layout.lab)}{key}-%C"  # noqa: S108 - the folder is made with mode 0700
+
+
+def control_prefix(lab: str) -> str:
+    """What the names of a lab's shared connections begin with: they can be found when its files are gone."""
+    return hashlib.sha256(lab.encode()).hexdigest()[:6]
 
 
 def quoted(path: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from labctl.console import StepView
 from labctl.errors import BootError, HostError
 from labctl.render.layout import Layout
+from labctl.render.ssh_config import control_prefix
 
 # Seconds until a machine must answer, from when it was told to start. Six machines under software emulation on two
 # cores take 90; a cold disk cache and a busy host may double that.
@@ -79,6 +80,14 @@ def disconnect(directory: Path, nodes: Iterable[str]) -> None:
             subprocess.run(
                 ["ssh", "-F", str(config), "-O", "exit", node], capture_output=True, check=False, timeout=10
             )
+
+
+def disconnect_all(lab: str) -> None:
+    """End every shared SSH connection of a lab, those too whose ssh_config is gone."""
+    for connection in Path(f"/tmp/labctl-{os.getuid()}").glob(f"{control_prefix(lab)}*"):  # noqa: S108 - ours alone
+        with suppress(subprocess.TimeoutExpired):
+            command = ["ssh", "-S", str(connection), "-O", "exit", "node"]
+            subprocess.run(command, capture_output=True, check=False, timeout=10)
 
 
 def forget_host_keys(directory: Path, addresses: Iterable[str]) -> None:
