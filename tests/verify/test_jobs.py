@@ -152,8 +152,6 @@ def test_nodes_outlive_the_jobs(topology: Topology, jobs: Sections, cluster: Sec
 def test_job_that_asks_for_more_than_there_is_is_refused(jobs: Sections, name: str) -> None:
     code, _, said = jobs[f"submit {name}"].partition("\n")
     assert code not in ("", "0"), f"sbatch accepted a job that asks for {name.replace('-', ' ')}: {said}"
-    # The last is Slurm's word where the partition itself has too few, and EnforcePartLimits is on.
-    reasons = ("not available", "cannot be satisfied", "can not be satisfied", "than permitted")
-    assert any(reason in said for reason in reasons), (
+    assert any(words in said for words in TOO_MUCH), (
         f"sbatch refused {name.replace('-', ' ')} but not because of what there is: {said}"
     )
