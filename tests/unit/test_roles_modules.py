@@ -312,11 +312,15 @@ class FakeSystemd:
         self.calls: list[str] = []
         self.environ: dict[str, str] = {}
         self.fails = ""
+        self.hangs_up = 0  # on so many of the next questions
 
     def __call__(
         self, command: list[str], environ_update: dict[str, str] | None = None
     ) -> tuple[int, str, str]:
         self.environ |= environ_update or {}
+        if command[1] == "show" and self.hangs_up:
+            self.hangs_up -= 1
+            return 1, "", "Failed to get properties: Connection reset by peer"
         if command[1] == "show":
             return 0, "".join(f"{key}={value}\n" for key, value in self.properties.items()), ""
         if command[0] == "journalctl":
@@ -397,6 +401,16 @@ def test_a_service_that_does_not_start_says_what_its_journal_says(conf: Path) ->
 def test_a_unit_that_is_not_there_is_an_error(conf: Path) -> None:
     with pytest.raises(services.RefusedError, match="no unit"):
         services.converge(FakeSystemd(LoadState="not-found"), service(conf), check=False)
+
+
+def test_systemd_is_asked_again_when_it_hangs_up(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "PAUSE", 0)
+    systemd = FakeSystemd(**after(conf, 1))
+    systemd.hangs_up = services.TRIES - 1
+    assert services.converge(systemd, service(conf), check=False) == []
+    systemd.hangs_up = services.TRIES
+    with pytest.raises(services.RefusedError, match="Connection reset by peer"):
+        services.converge(systemd, service(conf), check=False)
 
 
 def test_every_role_has_the_same_module_for_services() -> None:

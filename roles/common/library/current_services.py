@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,9 @@ changes:
   returned: always
 """
 
+# systemd hangs up on whoever asks while it reads its units again, which on a busy host takes seconds.
+TRIES = 5
+PAUSE = 2.0  # seconds between two tries
 PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,StateChangeTimestamp"
 Run = Callable[..., tuple[int, str, str]]
 
@@ -72,7 +76,14 @@ def moment(text: str) -> float:
 
 def look(run: Run, name: str) -> Unit:
     """Asks systemd for a unit."""
-    _, printed, _ = run(["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", name])
+    command = ["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", name]
+    for _ in range(TRIES):
+        code, printed, error = run(command)
+        if code == 0:
+            break
+        time.sleep(PAUSE)
+    else:
+        raise RefusedError(f"systemd does not say how {name} is: {error.strip()}")
     found = dict(line.partition("=")[::2] for line in printed.splitlines())
     # Not UnitFileState: that is what systemd remembers from when it last read all units.
     enabled = run(["systemctl", "is-enabled", "--quiet", name])[0] == 0
