@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.errors import LabError
 from labctl.plan import Shape
-from labctl.render.inventory import SECRET_FILES
+from labctl.render.inventory import SECRET_FILES, inventory
+from labctl.render.layout import Layout
+from labctl.render.ssh_config import ssh_config
+from labctl.render.vagrantfile import vagrantfile
 from labctl.resources import resource
-from labctl.secrets import write_private
+from labctl.secrets import load_or_generate, write_private
 
 FOLDER = ".labctl"
 
@@ -100,6 +103,18 @@ class LabFiles:
     def remember(self, record: Record) -> None:
         """Write the record; whole or not at all."""
         write_private(self._record, json.dumps(asdict(record), indent=2) + "\n")
+
+    def note(self, **changes: Any) -> None:
+        """Change some fields of the record."""
+        self.remember(replace(self.record(), **changes))
+
+    def render(self, layout: Layout) -> None:
+        """Write all that a layout is rendered to; nodes that are no more are forgotten."""
+        users = [user.name for user in layout.definition.users]
+        known = load_or_generate(self.secrets, layout.lab, layout.machines, users)
+        self.write({"Vagrantfile": vagrantfile(layout), "ssh_config": ssh_config(layout)})
+        self.write(inventory(layout, known))
+        self.forget_hosts({machine.node.name for machine in layout.machines})
 
     def write(self, texts: Mapping[str, str]) -> None:
         """Write rendered files below the folder, those with secrets for the owner only; what is equal is left alone."""

@@ -43,6 +43,11 @@ def driver(kernel: Path | None, initrd: Path | None) -> Driver:
     return "kvm" if known["kvm"] else "qemu"
 
 
+def in_words(driver: Driver) -> str:
+    """What a driver is, for those who wait for it."""
+    return "KVM" if driver == "kvm" else "software emulation (some ten times slower than KVM)"
+
+
 def _certain() -> Driver | None:
     """What needs no probe: the user's word, or a device that cannot be opened."""
     said = os.environ.get("LABCTL_DRIVER")

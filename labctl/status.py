@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.definition.models import Definition
-from labctl.providers.base import Found
+from labctl.files import LabFiles
+from labctl.providers.base import Found, Provider
+from labctl.steps import boot
 
 # What a node's Slurm state must begin with to be of use; anything else is a problem to show.
 _HEALTHY = ("idle", "mixed", "allocated", "completing", "reserved", "planned")
@@ -73,6 +75,45 @@ class SlurmView:
     error: str = ""
 
 
+def look(
+    lab: str,
+    definition: Definition | None,
+    files: LabFiles,
+    provider: Provider,
+    machines: Sequence[Found],
+    *,
+    unknown: str,
+) -> LabStatus:
+    """Look at a lab.
+
+    Args:
+        lab: its name.
+        definition: what it shall be; None if nobody knows.
+        files: the lab's own.
+        provider: who made it.
+        machines: those of this lab.
+        unknown: why there is no definition, if there is none.
+    """
+    record = files.record()
+    members = _nodes(definition, machines, record.addresses)
+    slurm = _slurm(members, files) if definition else None
+    if slurm:
+        members = _with_slurm(members, slurm)
+    network = provider.network(lab)
+    return LabStatus(
+        name=lab,
+        state=overall([node.state for node in members]),
+        directory=str(files.directory),
+        uptime_seconds=uptime(machines),
+        provider=provider.name,
+        driver=record.driver,
+        network=str(network.subnet) if network else "",
+        nodes=tuple(members),
+        partitions=slurm.partitions if slurm else (),
+        problems=problems(definition, members, slurm) if definition else (unknown,),
+    )
+
+
 def overall(states: Sequence[str]) -> str:
     """One word for all machines."""
     if not states or all(state == "missing" for state in states):
@@ -125,6 +166,42 @@ def problems(definition: Definition, nodes: Sequence[NodeStatus], slurm: SlurmVi
             if not state.startswith(_HEALTHY) or state.endswith("*"):
                 found.append(f"{node.name} is {state}" + (f": {reason}" if reason else ""))
     return tuple(found)
+
+
+def _slurm(members: Sequence[NodeStatus], files: LabFiles) -> SlurmView | None:
+    """What the controller says; None if it does not run or cannot be reached."""
+    controller = next((node for node in members if "slurmctld" in node.roles), None)
+    if controller is None or controller.state != "running" or not files.ssh_config.is_file():
+        return None
+    boot.control_directory()
+    return ask_slurm(files.ssh_config, controller.name)
+
+
+def _nodes(
+    definition: Definition | None, machines: Sequence[Found], addresses: Mapping[str, str]
+) -> list[NodeStatus]:
+    """Each node of the definition with the state of its machine; of a lab without one, the machines alone."""
+    states = {machine.node: machine.state for machine in machines}
+    if definition is None:
+        return [NodeStatus(node, state, "", (), 0, 0, 0) for node, state in states.items()]
+    return [
+        NodeStatus(
+            name=node.name,
+            state=states.get(node.name, "missing"),
+            address=addresses.get(node.name, ""),
+            roles=node.roles,
+            cpus=node.cpus,
+            memory=node.memory,
+            gpus=node.gpus,
+        )
+        for node in definition.machines()
+    ]
+
+
+def _with_slurm(nodes: Sequence[NodeStatus], slurm: SlurmView) -> list[NodeStatus]:
+    """The same nodes with what Slurm says of each."""
+    said = {node.name: slurm.nodes.get(node.name, ("", "")) for node in nodes}
+    return [replace(node, slurm=said[node.name][0], reason=said[node.name][1]) for node in nodes]
 
 
 def _merged(partitions: Sequence[PartitionStatus]) -> list[PartitionStatus]:

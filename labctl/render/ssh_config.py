@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from labctl.render.layout import Layout
@@ -15,6 +16,23 @@ def ssh_config(layout: Layout) -> str:
     # By address, too: Ansible and the suite take it from the inventory, and shall share the connections.
     names = " ".join(f"{machine.node.name} {machine.address}" for machine in layout.machines)
     return "\n".join([head, *nodes, _block(names, _common(layout))])
+
+
+def ssh_command(
+    config: Path, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None
+) -> list[str]:
+    """The argv that reaches a node.
+
+    Args:
+        config: the lab's ssh_config.
+        node: its name.
+        command: what to run there; nothing is a shell.
+        user: who to be there, other than the lab's own user.
+        tty: force or refuse a terminal; None leaves it to ssh.
+    """
+    terminal = [] if tty is None else ["-t" if tty else "-T"]
+    login = ["-l", user] if user else []
+    return ["ssh", "-F", str(config), *terminal, *login, node, *(["--", *command] if command else [])]
 
 
 def _common(layout: Layout) -> dict[str, str]:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from labctl.console import StepView
 from labctl.errors import BootError, HostError
+from labctl.providers.base import Provider
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import control_prefix
+from labctl.steps import machines
 
 # Seconds until a machine must answer, from when it was told to start. Six machines under software emulation on two
 # cores take 90; a cold disk cache and a busy host may double that.
@@ -34,6 +36,39 @@ def control_directory() -> None:
     facts = path.lstat()
     if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or path.is_symlink():
         raise HostError(f"{path} is not yours alone", why="others could listen in", hint=f"rm -rf {path}")
+
+
+def bring_up(
+    provider: Provider,
+    layout: Layout,
+    *,
+    made: Sequence[str] = (),
+    started: Sequence[str] = (),
+    view: StepView,
+    log: Path,
+) -> None:
+    """Make some machines, start others, and wait until each of them answers.
+
+    Args:
+        provider: who makes them.
+        layout: the lab.
+        made: the nodes that have no machine.
+        started: those whose machine is stopped or suspended.
+        view: is told of each node.
+        log: what the provider says goes there.
+
+    Raises:
+        BootError: a machine could not be made or did not answer in time.
+    """
+    if made:
+        forget_host_keys(layout.directory, [_address(layout, node) for node in made])
+
+    def make(answered: threading.Event) -> None:
+        machines.start(provider, layout.lab, started)
+        if made:
+            provider.make(layout, made, view, log, answered)
+
+    make_and_await(layout, [*made, *started], make, view)
 
 
 def make_and_await(
@@ -100,7 +135,7 @@ def forget_host_keys(directory: Path, addresses: Iterable[str]) -> None:
 
 
 def _answer(layout: Layout, node: str, view: StepView, failed: threading.Event) -> None:
-    address = next(str(machine.address) for machine in layout.machines if machine.node.name == node)
+    address = _address(layout, node)
     started = time.monotonic()
     end = started + DEADLINES[layout.driver]
     while time.monotonic() < end and not failed.is_set():
@@ -116,6 +151,10 @@ def _answer(layout: Layout, node: str, view: StepView, failed: threading.Event) 
         why=_last_words(layout.directory / "logs" / f"console-{node}.log"),
         hint=f"its console: {layout.directory / 'logs' / f'console-{node}.log'}; then labctl up {layout.lab} again",
     )
+
+
+def _address(layout: Layout, node: str) -> str:
+    return next(str(machine.address) for machine in layout.machines if machine.node.name == node)
 
 
 def _listens(address: str) -> bool:

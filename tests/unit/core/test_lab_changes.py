@@ -17,6 +17,7 @@ from labctl.errors import (
     VerifyError,
 )
 from labctl.lab import Lab
+from labctl.steps.settle import DEADLINES
 
 
 def test_a_machine_that_was_stopped_is_started_and_the_lab_proven(world: World) -> None:
@@ -244,10 +245,10 @@ def test_a_cluster_gets_time_to_settle_and_is_converged_if_it_does_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up(world)
-    monkeypatch.setattr("labctl.lab._SETTLE_POLL", 0.01)
+    monkeypatch.setattr("labctl.steps.settle._POLL", 0.01)
     world.provider.machines["small", "cpu-1"] = "stopped"
     world.slurm["cpu-1"] = ("down", "Not responding")
-    monkeypatch.setattr("labctl.lab._SETTLES", {"qemu": 60.0})
+    monkeypatch.setitem(DEADLINES, "qemu", 60.0)
     looks: list[str] = []
     real = world.ask_slurm
 
@@ -261,5 +262,5 @@ def test_a_cluster_gets_time_to_settle_and_is_converged_if_it_does_not(
     assert up(world)[3:] == ["start cpu-1", "await cpu-1", "verify full"]
     world.provider.machines["small", "cpu-1"] = "stopped"
     world.slurm["cpu-1"] = ("down", "Not responding")
-    monkeypatch.setattr("labctl.lab._SETTLES", {"qemu": 0.05})
+    monkeypatch.setitem(DEADLINES, "qemu", 0.05)
     assert up(world)[3:] == ["start cpu-1", "await cpu-1", "converge", "verify full"]

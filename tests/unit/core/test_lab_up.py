@@ -58,6 +58,24 @@ def test_where_the_time_went_is_written_down(world: World) -> None:
     assert timings["tasks"] == {"munge : Run it": 1.23}
 
 
+def test_where_the_time_went_is_written_down_also_when_a_step_fails(world: World) -> None:
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        up(world)
+    timings = json.loads((world.home / ".labctl/small/timings.json").read_text())
+    assert [step["step"] for step in timings["steps"]] == ["plan", "box", "prepare", "boot", "converge"]
+    assert [step["step"] for step in timings["steps"] if step.get("failed")] == ["converge"]
+
+
+def test_a_refusal_leaves_the_times_of_the_last_up(world: World) -> None:
+    up(world)
+    path = world.home / ".labctl/small/timings.json"
+    before = path.read_text()
+    with pytest.raises(LabError, match="cannot become"):
+        up(world, small("network=10.9.9.0/24"))
+    assert path.read_text() == before
+
+
 def test_the_files_of_the_lab_are_all_there_and_the_secret_ones_private(world: World) -> None:
     up(world)
     directory = world.home / ".labctl" / "small"

@@ -1,0 +1,83 @@
+"""Where a lab's machines are: decided once, kept in the lab's record, and read back from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import cast
+
+from labctl import addresses, secrets
+from labctl.definition.models import Definition
+from labctl.files import LabFiles, Record
+from labctl.providers.base import PREFIX
+from labctl.render.layout import BoxImage, Driver, Layout, Machine, Network
+from labctl.render.layout import Provider as ProviderName
+
+
+def wanted_subnet(definition: Definition) -> IPv4Network | None:
+    """The subnet that the definition asks for; None if any will do."""
+    return None if definition.network == "auto" else IPv4Network(definition.network)
+
+
+def decided(
+    record: Record,
+    definition: Definition,
+    *,
+    network: Network,
+    image: BoxImage,
+    driver: Driver,
+    provider: str,
+) -> Record:
+    """The record of a lab whose machines are made so, in this network.
+
+    Args:
+        record: as it was; nodes that are still there keep their addresses.
+        definition: whose nodes they are.
+        network: the lab's own.
+        image: what the machines start from.
+        driver: kvm or qemu.
+        provider: libvirt or virtualbox.
+    """
+    names = [node.name for node in definition.machines()]
+    return replace(
+        record,
+        addresses=addresses.assign(network, names, record.addresses),
+        image=asdict(image),
+        driver=driver,
+        provider=provider,
+        network={"name": network.name, "subnet": str(network.subnet), "gateway": str(network.gateway)},
+    )
+
+
+def read(record: Record, files: LabFiles, definition: Definition, *, lab: str, pool: str) -> Layout:
+    """The layout that the record tells of; the lab's SSH key is made if it is not there."""
+    return Layout(
+        lab=lab,
+        definition=definition,
+        network=_network(record),
+        machines=_machines(record, definition, lab),
+        box=BoxImage(**record.image),
+        driver=cast(Driver, record.driver),
+        provider=cast(ProviderName, record.provider),
+        directory=files.directory,
+        public_key=secrets.ssh_key(files.key, f"labctl-{lab}"),
+        prefix=f"{PREFIX}{lab}_",
+        pool=pool,
+    )
+
+
+def _network(record: Record) -> Network:
+    network = record.network
+    return Network(network["name"], IPv4Network(network["subnet"]), IPv4Address(network["gateway"]))
+
+
+def _machines(record: Record, definition: Definition, lab: str) -> tuple[Machine, ...]:
+    return tuple(
+        Machine(
+            node,
+            f"{PREFIX}{lab}_{node.name}",
+            addresses.mac(lab, node.name),
+            IPv4Address(record.addresses[node.name]),
+        )
+        for node in definition.machines()
+    )

@@ -1,0 +1,109 @@
+"""What a lab refuses to do, why, and what to do instead. Nothing is touched here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from labctl import host
+from labctl.definition.models import Definition
+from labctl.errors import HostError, LabError, UsageError
+from labctl.files import LabFiles, Record
+from labctl.plan import Action, Shape
+from labctl.providers.base import Found
+
+
+def unfit_host(
+    definition: Definition, provider: str, shapes: Mapping[str, Shape], running: Callable[[], Collection[str]]
+) -> None:
+    """Refuse what this host cannot run; if it cannot even be asked, say all that it lacks.
+
+    Args:
+        definition: the whole lab.
+        provider: libvirt, virtualbox or auto.
+        shapes: what each machine was made with; those that run have their memory already.
+        running: asks the host which of the nodes run.
+    """
+    try:
+        up = running()
+    except HostError:
+        host.require(definition, provider)
+        raise
+    taken = {
+        node.name: shapes[node.name].memory if node.name in shapes else node.memory
+        for node in definition.machines()
+        if node.name in up
+    }
+    host.require(definition, provider, taken)
+
+
+def foreign(lab: str, directory: Path, machines: Sequence[Found]) -> None:
+    """Two folders cannot have a lab of one name: its machines tell which one they are of."""
+    for machine in machines:
+        other = Path(machine.directory)
+        if machine.directory and other.resolve() != directory.resolve() and other.exists():
+            raise LabError(
+                f"there is a lab {lab} already, of another folder",
+                why=f"its files are in {machine.directory}",
+                hint="choose another name with --name, or work from that folder",
+            )
+
+
+def moving(lab: str, wanted: str, record: Record, machines: Sequence[Found]) -> None:
+    """The addresses of machines are on their disks."""
+    subnet = record.network.get("subnet", "")
+    if subnet and wanted not in ("auto", subnet) and machines:
+        raise LabError(
+            f"the network of the lab {lab} is {subnet} and cannot become {wanted}",
+            why="its machines have their addresses in it",
+            hint=f"labctl destroy {lab}, then labctl up again",
+        )
+
+
+def replacing(lab: str, origin: str, record: Record, actions: Sequence[Action]) -> None:
+    """Whoever gives a definition a name that another lab has may not know it; whoever edits one does.
+
+    Args:
+        lab: its name.
+        origin: the name in the definition that it shall become.
+        record: of the lab that is there.
+        actions: what would be done to it.
+    """
+    known = record.origin
+    doomed = [action.node for action in actions if action.kind in ("remove", "recreate")]
+    if doomed and known and origin not in (lab, known):
+        raise LabError(
+            f"there is a lab {lab} already, made from {known} and not from {origin}",
+            why=f"its machines would go, and all that is on them: {', '.join(doomed)}",
+            hint=f"choose another --name, or labctl destroy {lab} first",
+        )
+
+
+def without_files(lab: str, files: LabFiles) -> UsageError:
+    """What to say of a lab of which only the machines are left."""
+    return UsageError(
+        f"the files of the lab {lab} are gone",
+        why=f"{files.definition} is missing, so what the lab shall be is not known",
+        hint=f"labctl up FILE --name {lab} writes them anew, labctl destroy {lab} removes the lab",
+    )
+
+
+def never_made(lab: str, record: Record) -> None:
+    """Nobody knows where the machines of such a lab would be."""
+    if not record.network:
+        raise UsageError(f"the lab {lab} was never made", hint=f"labctl up {lab}")
+
+
+def without_machine(lab: str, nodes: Sequence[str], machines: Sequence[Found]) -> None:
+    """What is not there can be neither started nor stopped."""
+    made = {machine.node for machine in machines}
+    missing = [node for node in nodes if node not in made]
+    if missing:
+        raise LabError(f"{', '.join(missing)} of {lab} has no machine", hint=f"labctl up {lab}")
+
+
+def not_running(lab: str, definition: Definition, running: Collection[str]) -> None:
+    """The playbooks and the suite need every node."""
+    down = sorted({node.name for node in definition.machines()} - set(running))
+    if down:
+        raise LabError(f"not running: {', '.join(down)}", hint=f"labctl up {lab}, or labctl start {lab}")

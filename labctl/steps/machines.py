@@ -1,0 +1,40 @@
+"""What is done to several machines of a lab, through whoever makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from labctl.console import StepView
+from labctl.providers.base import Provider
+
+_STOP_DEADLINE = 90.0  # seconds for a machine to shut down before it is switched off
+
+
+def start(provider: Provider, lab: str, nodes: Sequence[str]) -> None:
+    """Start machines that are stopped or suspended, side by side."""
+    _each(nodes, lambda node: provider.start(lab, node))
+
+
+def stop(provider: Provider, lab: str, nodes: Sequence[str], view: StepView, *, force: bool) -> None:
+    """Shut machines down, or switch them off, side by side; their disks stay."""
+
+    def one(node: str) -> None:
+        view.node(node, "switching off" if force else "shutting down")
+        provider.stop(lab, node, force=force, deadline=_STOP_DEADLINE)
+        view.node(node, "stopped", "ok")
+
+    _each(nodes, one)
+
+
+def remove(provider: Provider, lab: str, nodes: Sequence[str], directory: Path, view: StepView) -> None:
+    """Machines and their disks gone, one after the other."""
+    for node in nodes:
+        provider.remove(lab, node, directory)
+        view.node(node, "removed", "changed")
+
+
+def _each(nodes: Sequence[str], work: Callable[[str], None]) -> None:
+    with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
+        list(pool.map(work, nodes))
