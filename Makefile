@@ -1,6 +1,7 @@
 # make up              a verified cluster on this machine (PRESET=mini-hpc for another one)
 # make test            every test of the project, those on real machines included
 # make setup           the part of both that needs the network: host packages, Python, the box
+# make bench           how long it all takes, beside bare machines and beside how people do it today
 PRESET ?= full
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,7 +40,9 @@ lint:
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 
+# What the comparison needs is downloaded the first time; without a network: python -m bench --skip-naive
 bench:
+	$(BIN)/python -m bench.naive prepare
 	$(BIN)/python -m bench
 
 docs:

@@ -1,122 +1,107 @@
-"""Runs every measurement once, prints the figures beside their goals and writes bench/latest.json.
+"""`python -m bench`: measures, prints the figures beside their goals, writes bench/latest.json and docs/benchmarks.svg.
 
-All are ratios to F, taken in the same run: the time for as many bare machines of the same box, started at once, until
-each answers on SSH. So a slow host, or one without KVM, gives the same figures as a fast one.
+All times are ratios to F, taken in the same run: the time for as many bare machines of the same box, started at once,
+until each answers on SSH. So a slow host, or one without KVM, gives the same figures as a fast one.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.bare import boot_bare
-from labctl import __version__
-from labctl.providers.libvirt import Hypervisor
-from labctl.providers.vagrant import version as vagrant_version
+from bench import chart, machine, run
+from bench.figures import FIGURES, NAMES, Measured, chosen, report
+from bench.naive import default_log
+from bench.programs import interruptible
+from labctl.errors import LabError
 
-PRESET = "full"
-LABCTL = str(Path(sys.executable).with_name("labctl"))
-HERE = Path(__file__).parent
-#: Each figure, what it may be at most as a multiple of F, and what it is.
-GOALS = {
-    "cold": (4.0, "cold `labctl up full` with a built box, verify included"),
-    "noop_up": (1 / 20, "second `up` of a running lab that needs nothing"),
-    "noop_converge": (1 / 3, "converge that changes nothing"),
-}
+LATEST = Path(__file__).parent / "latest.json"
+CHART = Path(__file__).parent.parent / "docs" / "benchmarks.svg"
+_BUSY = 0.25  # of the host's CPUs, before the run
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code says whether every goal was reached."""
+    asked = _parser().parse_args(argv)
+    wanted = chosen(asked.only or (), skip_naive=asked.skip_naive)
     out = Console()
-    with tempfile.TemporaryDirectory(prefix="labctl-bench-") as folder:
-        home = Path(folder)
-        seconds = _measure(home, out)
-    f_seconds = seconds["F"]
-    ratios = {name: seconds[name] / f_seconds for name in GOALS}
-    _show(out, f_seconds, ratios, seconds)
-    accelerator = seconds.pop("driver")
-    result = {
-        "preset": PRESET,
-        "F_seconds": round(f_seconds, 2),
-        "ratios": {name: round(ratio, 3) for name, ratio in ratios.items()},
-        "goals": {name: round(goal, 3) for name, (goal, _) in GOALS.items()},
-        "seconds": {
-            name: round(value, 2) if isinstance(value, float) else value for name, value in seconds.items()
-        },
-        "machine": {"accelerator": accelerator, **_machine()},
-    }
-    (HERE / "latest.json").write_text(json.dumps(result, indent=2) + "\n")
-    return 0 if all(ratios[name] <= goal for name, (goal, _) in GOALS.items()) else 1
+    log = default_log()
+    before = run.load()
+    if before > _BUSY * (os.cpu_count() or 1):
+        out.print(f"[yellow]This host is busy (load {before:.1f}): its figures will be worth little.[/]")
+    results: list[dict[str, Any]] = []
 
-
-def _measure(home: Path, out: Console) -> dict[str, Any]:
-    seconds: dict[str, Any] = {}
-
-    def timed(name: str, words: Sequence[str]) -> None:
-        out.print(f"{name}: labctl {' '.join(words)}")
-        seconds[name] = _seconds(lambda: _labctl(home, *words))
-        out.print(f"{name}: {seconds[name]:.1f} s")
+    def done(found: Measured) -> None:
+        results.append(report(found, machine.facts(found.driver, before)))
+        _write(results[-1])
 
     try:
-        timed("cold", ["up", PRESET])
-        seconds["driver"] = json.loads((home / f".labctl/{PRESET}/record.json").read_text())["driver"]
-        seconds["cold_steps"] = json.loads((home / f".labctl/{PRESET}/timings.json").read_text())["steps"]
-        timed("noop_up", ["up", PRESET])
-        timed("noop_converge", ["converge", PRESET])
-        out.print("F: as many bare machines of the same box")
-        seconds["F"] = boot_bare(home / f".labctl/{PRESET}", PRESET)
-        out.print(f"F: {seconds['F']:.1f} s")
+        with interruptible():
+            run.require(wanted, asked.preset)
+            run.measure(wanted, asked.preset, log, lambda text: out.print(text, highlight=False), done=done)
+    except LabError as error:
+        out.print(str(error), style="red", highlight=False, markup=False)
+        return 1
+    except KeyboardInterrupt:
+        out.print("interrupted")
+        return 130
     finally:
-        _labctl(home, "destroy", PRESET)
-    return seconds
+        if results:
+            _show(out, results[-1])
+    return 1 if results[-1]["missed"] else 0
 
 
-def _labctl(home: Path, *words: str) -> None:
-    log = HERE.parent / "build" / "bench.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("a") as stream:
-        subprocess.run([LABCTL, *words], cwd=home, check=True, stdout=stream, stderr=subprocess.STDOUT)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure labctl against bare machines of the same box, and against the way people do it today.",
+        epilog="The exit code is 1 if a goal is missed or something could not be measured. "
+        "cold and F are measured in every run: the others stand on them.",
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=NAMES, help=f"these figures alone: {', '.join(NAMES)}"
+    )
+    parser.add_argument(
+        "--skip-naive",
+        action="store_true",
+        help="not the way people do it today, which takes some 20 minutes under emulation",
+    )
+    parser.add_argument("--preset", default=run.PRESET, help="the lab to measure (default: %(default)s)")
+    return parser
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
+def _write(result: Mapping[str, Any]) -> None:
+    LATEST.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    CHART.write_text(chart.svg(result), encoding="utf-8")
 
 
-def _show(out: Console, f_seconds: float, ratios: dict[str, float], seconds: dict[str, Any]) -> None:
-    table = Table(title=f"F = {f_seconds:.1f} s")
+def _show(out: Console, result: Mapping[str, Any]) -> None:
+    table = Table(title=f"F = {result['F_seconds']:.1f} s, {result['nodes']} machines")
     for column in ("figure", "seconds", "of F", "goal", "what"):
         table.add_column(column)
-    for name, (goal, what) in GOALS.items():
-        mark = "green" if ratios[name] <= goal else "red"
-        table.add_row(name, f"{seconds[name]:.1f}", f"[{mark}]{ratios[name]:.2f}[/]", f"{goal:.2f}", what)
+    for figure in FIGURES:
+        ratio, seconds = result["ratios"][figure.name], result["seconds"].get(figure.name)
+        mark = "red" if figure.name in result["missed"] else "green"
+        table.add_row(
+            figure.name,
+            "" if seconds is None else f"{seconds:.1f}",
+            "not measured" if ratio is None else f"[{mark}]{ratio:.3f}[/]",
+            figure.goal_words,
+            figure.what,
+        )
     out.print(table)
-
-
-def _machine() -> dict[str, Any]:
-    connection = Hypervisor().connection
-    return {
-        "cpus": os.cpu_count(),
-        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024**2,
-        "linux": platform.release(),
-        "python": platform.python_version(),
-        "labctl": __version__,
-        "qemu": connection.getVersion(),
-        "libvirt": connection.getLibVersion(),
-        "vagrant": vagrant_version(),
-    }
+    restore = result["seconds"]["bare_restore"]
+    if restore is not None:
+        out.print(f"libvirt's bare restore of all machines: {restore:.1f} s", highlight=False)
+    out.print(", ".join(f"{key} {value}" for key, value in result["machine"].items()), highlight=False)
 
 
 if __name__ == "__main__":
