@@ -71,3 +71,9 @@ class LockedError(LabError):
     """Another process works on the lab."""
 
     exit_code = 8
+
+
+class SnapshotError(LabError):
+    """A snapshot is missing, damaged, of elsewhere, or could not be taken or brought back."""
+
+    exit_code = 9

@@ -41,6 +41,8 @@ class Record:
         origin: the name in the definition that the lab was made from, which `--name` may have changed.
         converged: the key of what the lab was last converged to.
         verified: the same for verify.
+        snapshot: the id of the snapshot that the lab was last saved as or made from.
+        restoring: the id of the snapshot that is being brought back; empty once that is done.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
@@ -52,6 +54,8 @@ class Record:
     origin: str = ""
     converged: str = ""
     verified: str = ""
+    snapshot: str = ""
+    restoring: str = ""
 
     def made_with(self) -> dict[str, Shape]:
         """The shapes, as far as they can be read."""

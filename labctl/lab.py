@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
-from labctl import files, finding, kvm, layouts, providers, refusals, selection, status, target
+from labctl import (
+    files,
+    finding,
+    keeping,
+    kvm,
+    layouts,
+    providers,
+    refusals,
+    selection,
+    snapshots,
+    status,
+    target,
+)
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import DefinitionError
-from labctl.files import LabFiles
+from labctl.errors import DefinitionError, LabError, SnapshotError
+from labctl.files import LabFiles, Record
 from labctl.finding import LabSummary
 from labctl.plan import Action, Kind, Observed, Wanted, plan
-from labctl.providers.base import Found, Provider
+from labctl.providers.base import PREFIX, Found, Provider
 from labctl.render.layout import BoxImage, Driver, Layout
 from labctl.render.ssh_config import ssh_command
 from labctl.resources import resource
+from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
-from labctl.steps import boot, box, machines
+from labctl.steps import boot, box, clock, machines, snapshot
+from labctl.steps.box import Box
 from labctl.steps.converge import ConvergeResult, converge
 from labctl.steps.settle import DEADLINES, settle
-from labctl.steps.verify import Level, VerifyResult, verify
+from labctl.steps.snapshot import Saved
+from labctl.steps.verify import Level, Through, VerifyResult, verify
 from labctl.timings import Timings
 
 __all__ = ["Lab", "LabStatus", "LabSummary", "UpResult"]
@@ -91,6 +107,14 @@ class Lab:
             return lab
 
     @classmethod
+    def of(cls, saved: Snapshot, *, base: Path) -> Lab:
+        """The lab that a snapshot is of: where it is, or in a new folder if it was destroyed."""
+        known = files.find(base, saved.lab) or next(
+            (lab.directory for lab in cls.all() if lab.name == saved.lab), None
+        )
+        return cls(saved.lab, known or base / files.FOLDER / saved.lab, None)
+
+    @classmethod
     def all(cls) -> tuple[LabSummary, ...]:
         """Every lab of this host, found by its machines."""
         return finding.summaries()
@@ -124,8 +148,16 @@ class Lab:
 
     # From wherever the lab is to where it shall be
 
-    def plan(self, *, verify: bool = True) -> tuple[Action, ...]:
-        """What `up` would do now."""
+    def plan(self, *, verify: bool = True, fresh: bool = False) -> tuple[Action, ...]:
+        """What `up` would do now.
+
+        Args:
+            verify: whether the lab shall be verified.
+            fresh: make every machine anew, and from no snapshot.
+        """
+        return self._plan(self._saved() if verify and not fresh else None, verify=verify, fresh=fresh)
+
+    def _plan(self, saved: Snapshot | None, *, verify: bool, fresh: bool) -> tuple[Action, ...]:
         record = self.files.record()
         states = {machine.node: machine.state for machine in self._found()}
         shapes = target.shapes(self.definition)
@@ -139,8 +171,17 @@ class Lab:
             verified=record.verified,
             problems=problems,
             key_lost=not self.files.key.is_file(),
+            torn=bool(record.restoring),
+            saved=keeping.in_words(saved) if saved else "",
         )
-        return plan(Wanted(shapes, target.key(self.definition), verify), observed)
+        save = self.provider.saver is not None
+        return plan(Wanted(shapes, target.key(self.definition), verify, save, fresh), observed)
+
+    def _saved(self) -> Snapshot | None:
+        """The snapshot that `up` would bring back, if there is nothing of the lab that it had to throw away."""
+        if self.provider.saver is None or (self._found() and not self.files.record().restoring):
+            return None
+        return keeping.equal(self.definition, self.files, self.provider.saver)
 
     def create(self, reporter: Reporter) -> None:
         """Write the lab's files only."""
@@ -149,8 +190,13 @@ class Lab:
         with self.files.locked(self.name, "create"):
             self._prepare(reporter)
 
-    def up(self, reporter: Reporter, *, verify: bool = True) -> UpResult:
-        """Create, start, converge and verify, as far as it is needed.
+    def up(self, reporter: Reporter, *, verify: bool = True, fresh: bool = False) -> UpResult:
+        """Create, start, converge and verify, as far as it is needed; or bring back what was saved.
+
+        Args:
+            reporter: is told of it.
+            verify: prove it, and save it once it is proven.
+            fresh: make every machine anew, and from no snapshot.
 
         Raises:
             LabError: the step that failed says what and why; `up` again goes on from there.
@@ -159,14 +205,18 @@ class Lab:
         self._check()
         with self.files.locked(self.name, "up"):
             with self._timings.step("plan"):
-                actions = self.plan(verify=verify)
+                saved = self._saved() if verify and not fresh else None
+                actions = self._plan(saved, verify=verify, fresh=fresh)
             if not actions:
                 return UpResult(changed=False, steps=self._timings.steps, status=self.status(), verify=None)
             record = self.files.record()
             refusals.moving(self.name, self.definition.network, record, self._found())
             refusals.replacing(self.name, self._origin, record, actions)
             with self._timings.kept(self.files.timings):
-                proven = self._carry_out(actions, reporter)
+                proven = self._brought_back(saved, reporter) if saved else None
+                if proven is None:
+                    actions = self._plan(None, verify=verify, fresh=fresh) if saved else actions
+                    proven = self._carry_out(actions, reporter)
             now = self.status()
         return UpResult(changed=True, steps=self._timings.steps, status=now, verify=proven)
 
@@ -201,6 +251,47 @@ class Lab:
         with self.files.locked(self.name, "stop"), self._step(reporter, "stop") as view:
             boot.disconnect(self.directory, names)
             machines.stop(self.provider, self.name, names, view, force=force)
+
+    def save_snapshot(self, reporter: Reporter, label: str) -> Saved:
+        """Save the running lab under a name of the user's; it goes on running. One of that name is replaced.
+
+        Raises:
+            SnapshotError: it cannot be saved; the lab goes on as if nothing had happened.
+        """
+        self._require_running()
+        with self.files.locked(self.name, "snapshot save"):
+            before = [one for one in snapshots.snapshots() if (one.lab, one.label) == (self.name, label)]
+            saved = self._save(reporter, label)
+            for one in before:
+                keeping.remove(one, self.provider.saver)
+        return saved
+
+    def restore_snapshot(self, reporter: Reporter, saved: Snapshot) -> None:
+        """The lab as it was when the snapshot was saved, whatever it is now.
+
+        Raises:
+            SnapshotError: the snapshot is damaged or of another kind of host; nothing was touched.
+        """
+        refusals.foreign(self.name, self.directory, self._found())
+        with self.files.locked(self.name, "snapshot restore"):
+            keeping.fits(saved, keeping.saver_of(self.provider), saved.host.get("driver", ""))
+            snapshots.check(saved)
+            self._restore(saved, reporter)
+            self._settle(self.layout().driver, reporter)
+
+    def reset(self, reporter: Reporter) -> Snapshot:
+        """The lab as it was when it was last saved or brought back; which snapshot that is.
+
+        Raises:
+            SnapshotError: there is none, or it is damaged.
+        """
+        saved = snapshots.get(self.files.record().snapshot)
+        if saved is None:
+            raise SnapshotError(
+                f"{self.name} has no snapshot to go back to", hint="labctl snapshot save NAME, then reset"
+            )
+        self.restore_snapshot(reporter, saved)
+        return saved
 
     def destroy(self, reporter: Reporter) -> None:
         """Everything of the lab gone, whatever state it is in and whether or not its files are there."""
@@ -254,13 +345,75 @@ class Lab:
         self._boot(layout, actions, reporter)
         if "converge" in kinds or not self._settle(layout.driver, reporter):
             self._converge(reporter)
-        return self._verify(reporter) if "verify" in kinds else None
+        proven = self._verify(reporter) if "verify" in kinds else None
+        if "snapshot" in kinds:
+            self._save(reporter, label="")
+        return proven
 
-    def _prepare(self, reporter: Reporter) -> Layout:
-        """Box, network and files: all that is needed before a machine can be made."""
+    def _brought_back(self, saved: Snapshot, reporter: Reporter) -> VerifyResult | None:
+        """What verify said of the lab as it was saved; None, and nothing left, if it could not be brought back."""
+        try:
+            self._restore(saved, reporter)
+            return self._verify(reporter, level="quick", through=self._agent())
+        except LabError as error:
+            reporter.note(f"{error}\nso the lab is built anew")
+        boot.disconnect_all(self.name)
+        self.provider.destroy(self.name, self.directory)
+        self.files.remember(Record(origin=self.files.record().origin))
+        return None
+
+    def _restore(self, saved: Snapshot, reporter: Reporter) -> None:
+        """Machines, network and files as they were when they were saved."""
+        saver = keeping.saver_of(self.provider)
+        snapshots.check(saved)
+        self.files.make()
+        boot.disconnect(self.directory, [machine.node for machine in self._found()])
+        snapshots.untar(saved.path / saved.files.file, self.directory)
+        self.files.note(restoring=saved.id)
+        self._definition = self.files.load()
+        layout = self._prepare(reporter, keeping.box_of(saved))
+        keeping.fits(saved, saver, layout.driver)
+        with self._step(reporter, "restore") as view:
+            boot.control_directory()
+            extra = [machine.node for machine in self._found() if machine.node not in saved.nodes]
+            machines.remove(self.provider, self.name, extra, self.directory, view)
+            snapshot.restore(saver, saved, layout, view)
+            clock.step(saver, self.name, list(saved.nodes), self.files.ssh_config)
+            boot.await_ports(layout, view)
+        self.files.note(restoring="", snapshot=saved.id)
+        saved.note_use()
+
+    def _save(self, reporter: Reporter, label: str) -> Saved:
+        saver, layout = keeping.saver_of(self.provider), self.layout()
+        secret = keeping.secrets_of(self.files)
+        key = keeping.key(self.definition) if not label else ""
+        id_ = snapshots.new_id(key or time.time(), secret, label, self.name)
+        self.files.note(snapshot=id_)
+        with self._step(reporter, "snapshot") as view:
+            host = keeping.host(saver, layout.driver)
+            saved = snapshot.save(
+                saver, layout, view, id_=id_, label=label, key=key, secrets=secret, host=host
+            )
+            clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
+        return saved
+
+    def _agent(self) -> Through | None:
+        """How the suite asks machines that were just brought back: without a login, which would take longer."""
+        if self.provider.saver is None or not box.is_own(self.definition.box):
+            return None
+        return Through("labctl.providers.agent:ask", {"LABCTL_DOMAIN_PREFIX": f"{PREFIX}{self.name}_"})
+
+    def _prepare(self, reporter: Reporter, made_from: Box | None = None) -> Layout:
+        """Box, network and files: all that is needed before a machine can be made.
+
+        Args:
+            reporter: is told of it.
+            made_from: the box, if it cannot be any of its name.
+        """
         definition = self.definition
         with self._timings.step("box"):
-            built = box.build(definition.box, reporter) if box.is_own(definition.box) else None
+            own = box.is_own(definition.box)
+            built = made_from or (box.build(definition.box, reporter) if own else None)
         with self._step(reporter, "prepare") as view:
             if built:
                 self.provider.check_box(built)
@@ -282,9 +435,11 @@ class Lab:
 
     def _new_layout(self, image: BoxImage, driver: Driver) -> Layout:
         definition, provider = self.definition, self.provider
-        network = provider.network(self.name) or provider.lease(self.name, layouts.wanted_subnet(definition))
+        record = self.files.record()
+        subnet = layouts.saved_subnet(record) if record.restoring else layouts.wanted_subnet(definition)
+        network = provider.network(self.name) or provider.lease(self.name, subnet)
         record = layouts.decided(
-            self.files.record(),
+            record,
             definition,
             network=network,
             image=image,
@@ -348,7 +503,14 @@ class Lab:
         self._timings.tasks = result.task_seconds
         return result
 
-    def _verify(self, reporter: Reporter, *, expression: str = "", level: Level = "full") -> VerifyResult:
+    def _verify(
+        self,
+        reporter: Reporter,
+        *,
+        expression: str = "",
+        level: Level = "full",
+        through: Through | None = None,
+    ) -> VerifyResult:
         whole = level == "full" and not expression
         if whole:
             self.files.note(verified="")
@@ -361,6 +523,7 @@ class Lab:
                 log=self.files.log("verify"),
                 expression=expression,
                 level=level,
+                through=through,
             )
         if whole:
             self.files.note(verified=target.key(self.definition))

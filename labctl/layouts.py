@@ -19,6 +19,12 @@ def wanted_subnet(definition: Definition) -> IPv4Network | None:
     return None if definition.network == "auto" else IPv4Network(definition.network)
 
 
+def saved_subnet(record: Record) -> IPv4Network | None:
+    """The subnet that the lab had; its machines have their addresses in it."""
+    subnet = record.network.get("subnet", "")
+    return IPv4Network(subnet) if subnet else None
+
+
 def decided(
     record: Record,
     definition: Definition,

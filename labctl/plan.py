@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["create", "start", "remove", "recreate", "converge", "verify"]
+Kind = Literal["restore", "create", "start", "remove", "recreate", "converge", "verify", "snapshot"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Action:
     """One thing to do, and why.
 
     Attributes:
-        kind: create a machine, start it, remove it, remove and create it, converge or verify the lab.
+        kind: create a machine, start it, remove it, remove and create it; restore the lab from a snapshot, converge
+            it, verify it, save it as a snapshot.
         node: the node's name; empty if it concerns the whole lab.
         reason: for the reader of ``--dry-run``.
     """
@@ -52,6 +53,8 @@ class Observed:
         verified: the same for verify.
         problems: what the running lab itself says is wrong.
         key_lost: the key that opens the machines is gone, and with it every way into them.
+        torn: a restore was cut off, and what is there of machines is worth nothing.
+        saved: a snapshot of just what is wanted, in words; empty if there is none.
     """
 
     states: Mapping[str, str]
@@ -60,6 +63,8 @@ class Observed:
     verified: str = ""
     problems: tuple[str, ...] = ()
     key_lost: bool = False
+    torn: bool = False
+    saved: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,19 +75,29 @@ class Wanted:
         shapes: of each node, in the order of the definition.
         key: content hash of all that converge depends on.
         verify: whether the lab shall be verified.
+        save: whether a lab that was verified shall be saved as a snapshot.
+        fresh: every machine shall be made anew.
     """
 
     shapes: Mapping[str, Shape]
     key: str
     verify: bool = True
+    save: bool = False
+    fresh: bool = False
 
 
 def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
     """The actions that lead from what is observed to what is wanted, in order; none if it is so already."""
+    if observed.saved and not wanted.fresh and (not observed.states or observed.torn):
+        return (
+            Action("restore", "", observed.saved),
+            *([Action("verify", "", "machines were brought back")] if wanted.verify else []),
+        )
     machines = [*_removals(wanted, observed), *_machines(wanted, observed)]
     converge = _converge(wanted, observed, machines)
     verify = _verify(wanted, observed, [*machines, *converge])
-    return (*machines, *converge, *verify)
+    save = [Action("snapshot", "", "the next up takes seconds")] if verify and wanted.save else []
+    return (*machines, *converge, *verify, *save)
 
 
 def _removals(wanted: Wanted, observed: Observed) -> list[Action]:
@@ -96,6 +111,10 @@ def _machines(wanted: Wanted, observed: Observed) -> list[Action]:
         state = observed.states.get(node)
         if state is None:
             actions.append(Action("create", node, "it has no machine yet"))
+        elif wanted.fresh:
+            actions.append(Action("recreate", node, "all shall be fresh"))
+        elif observed.torn:
+            actions.append(Action("recreate", node, "it was being brought back and that was cut off"))
         elif observed.key_lost:
             actions.append(Action("recreate", node, "the lab's key is lost, and nobody gets in"))
         elif reason := _misfit(observed.shapes.get(node, shape), shape):

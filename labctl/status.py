@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.definition.models import Definition
+from labctl.errors import BootError
 from labctl.files import LabFiles
-from labctl.providers.base import Found, Provider
+from labctl.providers.base import Found, Provider, Saver
 from labctl.steps import boot
 
 # What a node's Slurm state must begin with to be of use; anything else is a problem to show.
@@ -96,7 +98,7 @@ def look(
     """
     record = files.record()
     members = _nodes(definition, machines, record.addresses)
-    slurm = _slurm(members, files) if definition else None
+    slurm = _slurm(lab, members, files, provider.saver) if definition else None
     if slurm:
         members = _with_slurm(members, slurm)
     network = provider.network(lab)
@@ -168,11 +170,18 @@ def problems(definition: Definition, nodes: Sequence[NodeStatus], slurm: SlurmVi
     return tuple(found)
 
 
-def _slurm(members: Sequence[NodeStatus], files: LabFiles) -> SlurmView | None:
-    """What the controller says; None if it does not run or cannot be reached."""
+def _slurm(lab: str, members: Sequence[NodeStatus], files: LabFiles, saver: Saver | None) -> SlurmView | None:
+    """What the controller says; None if it does not run or cannot be reached.
+
+    By its guest agent, which answers at once; where there is none by SSH, whose first connection takes a second.
+    """
     controller = next((node for node in members if "slurmctld" in node.roles), None)
     if controller is None or controller.state != "running" or not files.ssh_config.is_file():
         return None
+    with suppress(BootError):
+        if saver is not None:
+            answer = saver.tell(lab, controller.name, _ASK, deadline=_DEADLINE)
+            return parse(answer.stdout, error=answer.stderr.strip() if answer.code else "")
     boot.control_directory()
     return ask_slurm(files.ssh_config, controller.name)
 

@@ -19,6 +19,9 @@ from labctl.cli import (
     exec,  # noqa: A004 - commands are named as users type them
     list,  # noqa: A004
     presets,
+    prune,
+    reset,
+    snapshot,
     ssh,
     start,
     status,
@@ -40,7 +43,9 @@ COMMANDS = {
     "exec": exec,
     "start": start,
     "stop": stop,
+    "reset": reset,
     "destroy": destroy,
+    "prune": prune,
     "doctor": doctor,
     "presets": presets,
 }
@@ -52,6 +57,7 @@ def application() -> typer.Typer:
     app.callback()(root)
     for name, module in COMMANDS.items():
         app.add(name, module.run, module.EXAMPLES, **getattr(module, "SETTINGS", {}))
+    app.add_typer(snapshot.app, name="snapshot")
     app.add_typer(box.app, name="box")
     return app
 

@@ -76,6 +76,12 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours % 24:02d} h"
 
 
+def size(count: int) -> str:
+    """Bytes as ``512 MiB`` or ``1.5 GiB``."""
+    gibibytes = count / 1024**3
+    return f"{gibibytes:.1f} GiB" if gibibytes >= 1 else f"{count / 1024**2:.0f} MiB"
+
+
 def moment(seconds: float) -> str:
     """Seconds since the epoch as a date and time of this place."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -29,14 +29,20 @@ def run(
     provider: Provider = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not test the lab.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Make every machine anew, and from no snapshot.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create, start, converge and verify a lab. Run again, it changes only what is not as defined."""
+    """Create, start, converge and verify a lab, and save it; or bring it back as it was saved.
+
+    Run again, it changes only what is not as defined.
+    """
     lab = wanted(source, name=name, overrides=overrides, provider=provider)
     if dry_run:
-        _plan(lab, as_json=as_json)
+        _plan(lab, as_json=as_json, verify=not no_verify, fresh=fresh)
         return
-    result = lab.up(state.reporter(), verify=not no_verify)
+    result = lab.up(state.reporter(), verify=not no_verify, fresh=fresh)
     if as_json:
         show.as_json(result)
     elif result.changed:
@@ -46,8 +52,8 @@ def run(
         print(f"{lab.name} is up and as defined: nothing changed ({seconds:.1f} s)")
 
 
-def _plan(lab: Lab, *, as_json: bool) -> None:
-    actions = lab.plan()
+def _plan(lab: Lab, *, as_json: bool, verify: bool, fresh: bool) -> None:
+    actions = lab.plan(verify=verify, fresh=fresh)
     if as_json:
         show.as_json(actions)
     elif not actions:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
 from labctl.console import StepView
 from labctl.render.layout import BoxImage, Layout, Network
@@ -36,6 +36,105 @@ class Found:
     state: MachineState
     directory: str = ""
     started: float | None = None
+
+
+@dataclass(frozen=True)
+class MachineXml:
+    """A machine in the hypervisor's own words: as it is defined, and as it runs."""
+
+    defined: str
+    running: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a saved machine is brought back.
+
+    Attributes:
+        lab: its lab.
+        node: its node.
+        directory: the lab's folder.
+        disk: the path of its new disk.
+        kernel: what it boots; None if its box boots by itself.
+        initrd: the same for the initrd.
+        network: the name of the lab's network.
+    """
+
+    lab: str
+    node: str
+    directory: Path
+    disk: str
+    kernel: str | None
+    initrd: str | None
+    network: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a script in a machine ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Sink(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take some."""
+
+
+class Saver(Protocol):
+    """Saves machines with their memory and brings them back; calls for different machines may go side by side."""
+
+    def facts(self) -> dict[str, str]:
+        """What of the hypervisor saved machines depend on: its versions, and where disks are."""
+
+    def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
+        """Run a shell script as root in a machine, without a login; BootError if there is no way to."""
+
+    def slim(self, lab: str, node: str) -> None:
+        """Have a running machine let go of memory that it does not need."""
+
+    def pause(self, lab: str, node: str) -> None:
+        """Freeze a running machine."""
+
+    def resume(self, lab: str, node: str) -> None:
+        """Let a frozen machine go on; one that runs is left alone."""
+
+    def abandon(self, lab: str, node: str) -> None:
+        """End the saving of a machine's memory, if that is what it is at."""
+
+    def describe(self, lab: str, node: str) -> MachineXml:
+        """A machine as the hypervisor knows it."""
+
+    def save_memory(self, lab: str, node: str, path: Path) -> None:
+        """Write a frozen machine's memory to a file; the machine stays frozen."""
+
+    def save_disk(self, lab: str, node: str, sink: Sink) -> None:
+        """Write a frozen machine's disk to a stream: what it has of its own, on top of its box."""
+
+    def capacity(self, lab: str, node: str) -> int:
+        """The size of a machine's disk as the machine sees it, in bytes."""
+
+    def staged(self, volume: str) -> bool:
+        """Whether a saved disk is there, whole, for machines to stand on."""
+
+    def stage(self, volume: str, source: IO[bytes], size: int, capacity: int) -> None:
+        """Have a saved disk of ``size`` bytes there; ``capacity`` is the size of the disk inside, in bytes."""
+
+    def unstage(self, prefix: str) -> None:
+        """Delete the saved disks whose names begin so, but for those that a machine stands on."""
+
+    def new_disk(self, lab: str, node: str, base: str) -> str:
+        """A new disk for a machine, on top of a saved one; its path."""
+
+    def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:
+        """Make a machine as it was when it was saved, frozen; ``memory`` is a file or a pipe."""
+
+    def switch_off(self, lab: str, node: str) -> None:
+        """Take a machine's power away, if it has any; it stays known to the hypervisor."""
 
 
 class BuiltBox(Protocol):
@@ -69,10 +168,12 @@ class Provider(Protocol):
     Attributes:
         name: libvirt or virtualbox.
         pool: libvirt's storage pool for the disks.
+        saver: saves machines with their memory; None where that cannot be done.
     """
 
     name: str
     pool: str
+    saver: Saver | None
 
     def found(self) -> tuple[Found, ...]:
         """Every machine of every lab of this host."""

@@ -12,8 +12,9 @@ import platformdirs
 from filelock import FileLock
 
 from labctl.console import StepView
-from labctl.providers.base import BuiltBox, Found
+from labctl.providers.base import BuiltBox, Found, Saver
 from labctl.providers.libvirt import POOL, Hypervisor
+from labctl.providers.saver import LibvirtSaver
 from labctl.providers.vagrant import BOX_VERSION, LabVagrant, add_box, follower, forget_machines
 from labctl.render.layout import BoxImage, Layout, Network
 
@@ -26,6 +27,7 @@ class LibvirtProvider:
 
     def __init__(self) -> None:
         self.hypervisor = Hypervisor()
+        self.saver: Saver | None = LibvirtSaver(self.hypervisor)
 
     def found(self) -> tuple[Found, ...]:
         """Every machine of every lab of this host."""

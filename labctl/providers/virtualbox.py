@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from labctl.console import StepView
 from labctl.errors import BootError, BoxError, HostError
-from labctl.providers.base import PREFIX, BuiltBox, Found, MachineState
+from labctl.providers.base import PREFIX, BuiltBox, Found, MachineState, Saver
 from labctl.providers.vagrant import LabVagrant, follower, forget_machines
 from labctl.render.layout import BoxImage, Layout, Network
 
@@ -45,6 +45,7 @@ class VirtualBoxProvider:
 
     name = "virtualbox"
     pool = ""
+    saver: Saver | None = None  # its snapshots know nothing of other machines
 
     def found(self) -> tuple[Found, ...]:
         """Every machine of every lab of this host."""

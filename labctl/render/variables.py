@@ -44,6 +44,11 @@ def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
     }
 
 
+#: SSSD's files in memory, in MiB. They are written out in full at each start: by default 30 MiB on the disk and in the
+#: memory of each node, for ten thousands of accounts.
+_CACHES = ("memcache_size_passwd", "memcache_size_group", "memcache_size_initgroups", "memcache_size_sid")
+
+
 def host(layout: Layout, role: str) -> str:
     """The one node that has the role."""
     return next(machine.node.name for machine in layout.machines if role in machine.node.roles)
@@ -66,6 +71,7 @@ def _directory(layout: Layout, secrets: Secrets) -> dict[str, Any]:
         "ldap_client_uris": [f"ldap://{server}"],
         "ldap_client_base": definition.vars.get("ldap_server_suffix", suffix),
         "ldap_client_tls_ca": secrets.ca_certificate,
+        "ldap_client_sssd": {"nss": dict.fromkeys(_CACHES, 1)},
     }
 
 

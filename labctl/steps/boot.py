@@ -22,6 +22,7 @@ from labctl.steps import machines
 # Seconds until a machine must answer, from when it was told to start. Six machines under software emulation on two
 # cores take 90; a cold disk cache and a busy host may double that.
 DEADLINES = {"kvm": 180.0, "qemu": 600.0}
+_PORT_DEADLINE = 30.0  # seconds for a machine that was only frozen
 _POLL = 0.5  # seconds between two looks at a port
 
 
@@ -95,6 +96,27 @@ def make_and_await(
         except BaseException:
             failed.set()
             raise
+
+
+def await_ports(layout: Layout, view: StepView) -> None:
+    """Wait until sshd of each machine, which ran before, answers over the lab's network with its first words.
+
+    Raises:
+        BootError: one does not.
+    """
+
+    def one(node: str) -> None:
+        address = _address(layout, node)
+        end = time.monotonic() + _PORT_DEADLINE
+        while not _listens(address):
+            if time.monotonic() > end:
+                raise BootError(f"{node} does not answer at {address}", hint="labctl doctor")
+            time.sleep(_POLL / 10)
+        view.node(node, "answers", "ok")
+
+    nodes = [machine.node.name for machine in layout.machines]
+    with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+        list(pool.map(one, nodes))
 
 
 def _tell(waits: Sequence[Future[None]], answered: threading.Event) -> None:

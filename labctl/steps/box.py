@@ -84,8 +84,11 @@ class Box:
 
     @property
     def vagrant_name(self) -> str:
-        """The name under which Vagrant knows it; another version is another name."""
-        return f"labctl-{self.name}-{self.version}"
+        """The name under which Vagrant knows it; another content is another name.
+
+        Two builds of one version differ in the age of their packages, and no machine may stand on the other one.
+        """
+        return f"labctl-{self.name}-{self.version}-{self.sha256.get(self.file.name, '')[:6]}"
 
     def check(self) -> None:
         """Read the box and compare it with the sums taken when it was built.
@@ -172,6 +175,41 @@ def remove(name: str) -> tuple[Box, ...]:
     return doomed
 
 
+def discard(box: Box) -> None:
+    """One build of a box gone from the cache."""
+    shutil.rmtree(box.path)
+
+
+def older(box: Box, days: float) -> bool:
+    """Whether a box was built more than so many days ago."""
+    return box.created < time.time() - days * 86400
+
+
+def take_in(folder: Path) -> Box:
+    """Put a box from another host into the cache, unless the very same is there.
+
+    It becomes the current one of its version if there is none yet.
+
+    Raises:
+        BoxError: it is damaged.
+    """
+    box = _read(folder / "box.json")
+    if box is None:
+        raise BoxError(f"{folder} has no box")
+    box.check()
+    _cache().mkdir(parents=True, exist_ok=True)
+    with FileLock(_cache() / f"{box.name}.lock"):
+        known = next((one for one in boxes() if one.vagrant_name == box.vagrant_name), None)
+        if known is None:
+            home = _cache() / f"{box.name}-{box.version}"
+            target = home if not home.exists() else _cache() / box.vagrant_name
+            _put(folder, target)
+            known = _read(target / "box.json")
+    if known is None:
+        raise BoxError(f"the box {box.name} cannot be read back")
+    return known
+
+
 def _cache() -> Path:
     return platformdirs.user_cache_path("labctl") / "boxes"
 
@@ -243,7 +281,7 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
             run_logged([*_as_root(), "sh", "-c", f"cat {kernel} > {work / name}"], log=log)
             shutil.copyfile(work / name, box / name)
         # No journal: a machine's disk is thrown away with the machine.
-        options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1", "-L", "root"]
+        options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=0", "-L", "root"]
         run_logged([*_as_root(), "mke2fs", *options, "-d", str(tree), str(raw)], log=log)
     finally:
         # Nothing that may still be mounted in it, by a build that was killed, is to be removed.

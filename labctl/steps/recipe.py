@@ -13,6 +13,9 @@ from ruamel.yaml import YAML
 from labctl.errors import UsageError
 from labctl.resources import resource
 
+# Raised when boxes are packed in another way than before.
+_LAYOUT = 2
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -76,7 +79,7 @@ def recipe(name: str) -> Recipe:
     # A masked unit cannot be disabled, and need not be.
     parts["disable"] = tuple(unit for unit in parts["disable"] if unit not in parts["mask"])
     prepare = tuple(resource("roles") / name for name in own["prepare"])
-    digest = hashlib.sha256(repr(sorted(parts.items())).encode())
+    digest = hashlib.sha256(repr((_LAYOUT, sorted(parts.items()))).encode())
     for script in (customize, *prepare):
         digest.update(script.read_bytes())
     return Recipe(name=name, customize=customize, prepare=prepare, key=digest.hexdigest()[:12], **parts)

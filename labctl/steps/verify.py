@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
@@ -48,6 +48,14 @@ class VerifyResult:
     skips: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Through:
+    """What the suite calls to ask a node, as ``module:function``, and the environment that this needs."""
+
+    function: str
+    environment: dict[str, str]
+
+
 class SuiteFailed(VerifyError):  # noqa: N818 - it is shown, not matched
     """Tests failed; `result` has all of them."""
 
@@ -66,6 +74,7 @@ def verify(
     expression: str = "",
     level: Level = "full",
     deadline: float | None = None,
+    through: Through | None = None,
 ) -> VerifyResult:
     """Run the suite against an inventory.
 
@@ -81,6 +90,7 @@ def verify(
         expression: only tests that match, as for pytest's ``-k``.
         level: which tests: the few quick ones, all that leave the lab as it is, or those that reboot it.
         deadline: seconds after which the suite is ended; by default enough for the level.
+        through: how nodes are asked other than by SSH.
 
     Raises:
         SuiteFailed: tests failed.
@@ -92,8 +102,10 @@ def verify(
         path.unlink(missing_ok=True)
     command = [*_pytest(suite), *LEVELS[level], *(("-k", expression) if expression else ())]
     command += ["--inventory", str(inventory.absolute()), "--junitxml", str(junit.absolute())]
+    command += ["--through", through.function] if through else []
+    extra = through.environment if through else {}
     with open(log, "w", encoding="utf-8", opener=_private) as output:
-        code = _run(command, suite, output, report, limit)
+        code = _run(command, suite, output, report, limit=limit, environment=extra)
     result = VerifyResult(
         passed=report.count,
         failed=len(report.failures),
@@ -157,7 +169,15 @@ def _environment(suite: Path, descriptor: int) -> dict[str, str]:
     }
 
 
-def _run(command: Sequence[str], suite: Path, output: TextIO, report: Report, limit: float) -> int | None:
+def _run(
+    command: Sequence[str],
+    suite: Path,
+    output: TextIO,
+    report: Report,
+    *,
+    limit: float,
+    environment: Mapping[str, str],
+) -> int | None:
     """Run pytest and follow its events; its exit code, or nothing if it had to be ended."""
     reading, writing = os.pipe()
     late = threading.Event()
@@ -165,7 +185,7 @@ def _run(command: Sequence[str], suite: Path, output: TextIO, report: Report, li
         try:
             process = subprocess.Popen(
                 command,
-                env=_environment(suite, writing),
+                env={**_environment(suite, writing), **environment},
                 pass_fds=(writing,),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

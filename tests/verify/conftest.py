@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clusterfacts import inventory
 from clusterfacts.answers import Sections
-from clusterfacts.connection import Connections
+from clusterfacts.connection import Connections, transport
 from clusterfacts.questions import Questions
 from clusterfacts.topology import Topology, User
 from testinfra.host import Host
@@ -25,6 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--inventory", type=Path, help="Ansible inventory, file or folder, of the cluster")
     group.addoption("--disruptive", action="store_true", help="run the tests that reboot every machine, too")
     group.addoption(
+        "--through",
+        metavar="MODULE:FUNCTION",
+        help="ask nodes by calling this, and not as the inventory says",
+    )
+    group.addoption(
         "--jobs-deadline", type=int, default=180, help="seconds that the suite's jobs may take together"
     )
     group.addoption("--settle", type=int, default=60, help="seconds that nodes may take to become idle")
@@ -35,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     path: Path | None = config.getoption("--inventory")
+    through: str | None = config.getoption("--through")
     if path is None:
         if config.getoption("--help"):
             return
@@ -45,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(problem)) from problem
     config.stash[QUESTIONS] = Questions(
         topology=Topology.parse(data),
-        connections=Connections(path, data),
+        connections=Connections(path, data, transport(through) if through else None),
         deadline=config.getoption("--jobs-deadline"),
         settle=config.getoption("--settle"),
     )

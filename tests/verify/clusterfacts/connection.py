@@ -7,13 +7,14 @@ by testinfra, so that whatever works for ``host.run`` works here, shared connect
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from testinfra.backend.local import LocalBackend
 from testinfra.backend.ssh import SshBackend
@@ -48,10 +49,25 @@ class Answer:
     stderr: str
 
 
-class Connections:
-    """The nodes of an inventory, as testinfra reaches them."""
+class Transport(Protocol):
+    """Another way to ask a node than the inventory's, such as a hypervisor's guest agent."""
 
-    def __init__(self, path: Path, inventory: dict[str, Any]) -> None:
+    def __call__(self, node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, str, str]:
+        """Exit code, output and errors of a shell script that is run as root; OSError if there is no way."""
+
+
+def transport(name: str) -> Transport:
+    """The transport that is named like ``package.module:function``."""
+    module, _, function = name.partition(":")
+    found: Transport = getattr(importlib.import_module(module), function)
+    return found
+
+
+class Connections:
+    """The nodes of an inventory, as testinfra reaches them, or as `through` does."""
+
+    def __init__(self, path: Path, inventory: dict[str, Any], through: Transport | None = None) -> None:
+        self._through = through
         self._runner = AnsibleRunner(str(path))
         self._runner.inventory = inventory  # a cached property: testinfra would ask Ansible again
         self._inventory = inventory
@@ -80,6 +96,11 @@ class Connections:
         Raises:
             NodeError: the node cannot be reached or the deadline has passed.
         """
+        if self._through is not None:
+            try:
+                return Answer(*self._through(node, script, stdin=stdin, deadline=deadline))
+            except OSError as error:
+                raise NodeError(f"{node} cannot be reached: {error}") from error
         bounded = f"timeout -k 5 {int(deadline)} sh -c {shlex.quote(script)}"
         answer = run(self.command(node, bounded), stdin=stdin, deadline=deadline + 30, whom=node)
         if answer.code in (124, 137):

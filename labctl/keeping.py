@@ -1,0 +1,191 @@
+"""Which snapshot is right for a lab on this host, which are still needed, and how one travels to another host."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labctl import __version__, providers, snapshots, target
+from labctl.definition.models import Definition
+from labctl.errors import SnapshotError
+from labctl.files import LabFiles
+from labctl.finding import summaries
+from labctl.providers.base import Provider, Saver
+from labctl.resources import resource
+from labctl.snapshots import Snapshot
+from labctl.steps import box
+from labctl.steps.box import Box
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `prune` removed (or would), and the bytes that it took."""
+
+    what: str
+    bytes: int
+
+
+def key(definition: Definition) -> str:
+    """Content hash of all that a verified lab is made of, but for its secrets and this host."""
+    digest = hashlib.sha256(target.key(definition).encode())
+    suite = resource("tests/verify")
+    for path in [resource("Vagrantfile.j2"), *sorted(suite.rglob("*"))]:
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def secrets_of(files: LabFiles) -> str:
+    """Content hash of a lab's secrets; empty if it has none yet."""
+    if not files.secrets.is_file():
+        return ""
+    return hashlib.sha256(files.secrets.read_bytes()).hexdigest()[:16]
+
+
+def host(saver: Saver, driver: str) -> dict[str, str]:
+    """What must be equal on the host where a snapshot is taken and on the one where it is brought back."""
+    return {"machine": platform.machine(), "driver": driver, "labctl": __version__, **saver.facts()}
+
+
+def saver_of(provider: Provider) -> Saver:
+    """The provider's way to save machines.
+
+    Raises:
+        SnapshotError: it has none.
+    """
+    if provider.saver is None:
+        raise SnapshotError(
+            f"{provider.name} cannot save machines with their memory",
+            hint="snapshots need --provider libvirt",
+        )
+    return provider.saver
+
+
+def any_saver() -> Saver | None:
+    """This host's way to save machines, whatever lab it is for; None if it has none."""
+    return providers.choose("auto").saver
+
+
+def equal(definition: Definition, files: LabFiles, saver: Saver) -> Snapshot | None:
+    """The snapshot of a verified lab that is just what the definition would become here; None if there is none."""
+    own = secrets_of(files)
+    for snapshot in snapshots.of_key(key(definition)):
+        if own in ("", snapshot.secrets) and not _differences(
+            snapshot, host(saver, snapshot.host.get("driver", ""))
+        ):
+            return snapshot
+    return None
+
+
+def in_words(snapshot: Snapshot) -> str:
+    """Why there is no need to build."""
+    age = datetime.fromtimestamp(snapshot.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"just this was verified and saved at {age}"
+
+
+def fits(snapshot: Snapshot, saver: Saver, driver: str) -> None:
+    """Refuse a snapshot of another kind of host.
+
+    Raises:
+        SnapshotError: says in what they differ.
+    """
+    differences = _differences(snapshot, host(saver, driver))
+    if differences:
+        raise SnapshotError(
+            f"the snapshot {snapshot.name} is of another kind of host",
+            why="\n".join(differences),
+            hint="labctl up builds the lab anew",
+        )
+
+
+def _differences(snapshot: Snapshot, here: dict[str, str]) -> list[str]:
+    return [
+        f"{name}: {there} there, {here.get(name, 'none')} here"
+        for name, there in snapshot.host.items()
+        if here.get(name) != there
+    ]
+
+
+def box_of(snapshot: Snapshot) -> Box | None:
+    """The very box that a snapshot stands on; None for one that labctl did not build.
+
+    Raises:
+        SnapshotError: it is gone.
+    """
+    if not box.is_own(snapshot.box.name):
+        return None
+    found = next((one for one in box.boxes() if one.vagrant_name == snapshot.box.vagrant_name), None)
+    if found is None:
+        raise SnapshotError(
+            f"the box of the snapshot {snapshot.name} is gone",
+            why=f"it was {snapshot.box.vagrant_name}",
+            hint="labctl up builds the lab anew",
+        )
+    return found
+
+
+def export(snapshot: Snapshot, target_file: Path) -> int:
+    """Write a snapshot as one file, with its box; its size in bytes."""
+    found = box_of(snapshot)
+    if found is None:
+        raise SnapshotError(
+            f"the snapshot {snapshot.name} cannot be exported",
+            why=f"it stands on the box {snapshot.box.name}, which labctl did not build",
+        )
+    extra = {f"box/{path.name}": path for path in sorted(found.path.iterdir()) if path.is_file()}
+    return snapshots.export(snapshot, target_file, extra)
+
+
+def take_in(file: Path) -> Snapshot:
+    """Take in an exported snapshot, and its box unless it is there.
+
+    Raises:
+        SnapshotError: it is none, damaged, or of another kind of host.
+    """
+    saver = saver_of(providers.choose("auto"))
+    with snapshots.exported(file) as (snapshot, work):
+        fits(snapshot, saver, snapshot.host.get("driver", ""))
+        if (work / "box").is_dir():
+            box.take_in(work / "box")
+        snapshots.take_in(snapshot, work / "snapshot")
+        return snapshot
+
+
+def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
+    """Remove what no lab needs and nobody used for so many days: snapshots that `up` took, boxes, leftovers."""
+    labs = [LabFiles(lab.directory) for lab in summaries() if lab.directory]
+    needed = {files.record().snapshot for files in labs}
+    removed = []
+    doomed = snapshots.unused(days, needed)
+    for snapshot in doomed:
+        removed.append(Removed(f"the snapshot {snapshot.id} of {snapshot.lab}", snapshot.stored))
+        if not dry_run:
+            remove(snapshot, saver)
+    stand_on = {one.box.vagrant_name for one in snapshots.snapshots() if one not in doomed}
+    stand_on |= {str(files.record().image.get("name", "")) for files in labs}
+    for one in _old_boxes(stand_on, days):
+        removed.append(Removed(f"the box {one.name} {one.version}", one.size_bytes))
+        if not dry_run:
+            box.discard(one)
+            if saver is not None:
+                saver.unstage(f"{one.vagrant_name}_")
+    if not dry_run:
+        snapshots.sweep()
+    return removed
+
+
+def _old_boxes(needed: set[str], days: float) -> Iterator[Box]:
+    for one in box.boxes():
+        if one.vagrant_name not in needed and one != box.current(one.name) and box.older(one, days):
+            yield one
+
+
+def remove(snapshot: Snapshot, saver: Saver | None) -> None:
+    """A snapshot gone from the cache and from the storage pool; labs that stand on its disks keep those."""
+    snapshots.remove(snapshot)
+    if saver is not None:
+        saver.unstage(snapshot.volumes)

@@ -1,0 +1,196 @@
+"""Machines saved with their memory while they live, and brought back: libvirt's half of snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape, quoteattr
+
+import libvirt
+
+from labctl.errors import BootError, SnapshotError
+from labctl.providers import agent
+from labctl.providers.base import Answer, MachineXml, Place, Sink
+from labctl.providers.libvirt import Hypervisor, domain_name
+from labctl.providers.machine_xml import placed
+
+
+class LibvirtSaver:
+    """Saves and brings back the machines of a lab, one call a machine; calls for different ones may go side by side."""
+
+    def __init__(self, hypervisor: Hypervisor) -> None:
+        self._hypervisor = hypervisor
+
+    def facts(self) -> dict[str, str]:
+        """What of the hypervisor saved machines depend on: its versions, and where disks are."""
+        connection = self._hypervisor.connection
+        root = ET.fromstring(self._hypervisor.pool().XMLDesc())  # noqa: S314 - libvirt's own words
+        return {
+            "qemu": str(connection.getVersion()),
+            "libvirt": str(connection.getLibVersion()),
+            "pool": root.findtext("target/path", ""),  # a disk names what it stands on by its path
+        }
+
+    def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
+        """Run a shell script as root in a machine, by its guest agent.
+
+        Raises:
+            NoAgentError: it has none, or none that answers.
+        """
+        return agent.run(self._hypervisor.domain(lab, node), script, deadline=deadline)
+
+    def slim(self, lab: str, node: str) -> None:
+        """Have a running machine empty its page cache: what is not there need not be saved.
+
+        The machine hands free memory back to the host by itself (free page reporting), within seconds.
+        """
+        with contextlib.suppress(BootError):  # without an agent it is saved as it is
+            agent.run(self._hypervisor.domain(lab, node), "sync; echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory")
+
+    def pause(self, lab: str, node: str) -> None:
+        """Freeze a running machine."""
+        self._hypervisor.domain(lab, node).suspend()
+
+    def resume(self, lab: str, node: str) -> None:
+        """Let a frozen machine go on; one that runs is left alone."""
+        domain = self._hypervisor.domain(lab, node)
+        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            domain.resume()
+
+    def abandon(self, lab: str, node: str) -> None:
+        """End the saving of a machine's memory, if that is what it is at."""
+        with contextlib.suppress(libvirt.libvirtError, BootError):
+            self._hypervisor.domain(lab, node).abortJob()
+
+    def describe(self, lab: str, node: str) -> MachineXml:
+        """A machine as libvirt knows it."""
+        domain = self._hypervisor.domain(lab, node)
+        secure = libvirt.VIR_DOMAIN_XML_SECURE
+        return MachineXml(
+            defined=domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_INACTIVE),
+            running=domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_MIGRATABLE),
+        )
+
+    def save_memory(self, lab: str, node: str, path: Path) -> None:
+        """Write a frozen machine's memory to a file; the machine stays frozen.
+
+        Raises:
+            SnapshotError: libvirt refused it, for want of space perhaps.
+        """
+        domain = self._hypervisor.domain(lab, node)
+        root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
+        targets = [target.get("dev", "") for target in root.iterfind("devices/disk/target")]
+        # Ours already when libvirt opens it, or it would belong to root.
+        path.touch(mode=0o600)
+        disks = "".join(f"<disk name='{target}' snapshot='no'/>" for target in targets)
+        memory = f"<memory snapshot='external' file={quoteattr(str(path))}/>"
+        xml = f"<domainsnapshot>{memory}<disks>{disks}</disks></domainsnapshot>"
+        try:
+            domain.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
+        except libvirt.libvirtError as error:
+            raise SnapshotError(f"the memory of {node} could not be saved", why=str(error)) from error
+
+    def save_disk(self, lab: str, node: str, sink: Sink) -> None:
+        """Write a frozen machine's disk to a stream: what it has of its own, on top of its box.
+
+        QEMU has written all it knows to the file when a machine is frozen, whatever its cache mode.
+
+        Raises:
+            SnapshotError: libvirt refused it.
+        """
+        connection = self._hypervisor.connection
+        try:
+            volume = connection.storageVolLookupByPath(self._disk(lab, node))
+            stream = connection.newStream()
+            volume.download(stream, 0, 0)
+            stream.recvAll(lambda _stream, data, _: sink.write(data), None)
+            stream.finish()
+        except libvirt.libvirtError as error:
+            raise SnapshotError(f"the disk of {node} could not be saved", why=str(error)) from error
+
+    def capacity(self, lab: str, node: str) -> int:
+        """The size of a machine's disk as the machine sees it, in bytes."""
+        volume = self._hypervisor.connection.storageVolLookupByPath(self._disk(lab, node))
+        return int(volume.info()[1])
+
+    # Bringing back
+
+    def staged(self, volume: str) -> bool:
+        """Whether a saved disk lies in the pool, whole, for machines to stand on."""
+        return self._hypervisor.whole(volume) is not None
+
+    def stage(self, volume: str, source: IO[bytes], size: int, capacity: int) -> None:
+        """Put a saved disk into the pool.
+
+        Args:
+            volume: its name there.
+            source: its content.
+            size: of the content, in bytes.
+            capacity: of the disk inside, in bytes.
+
+        Raises:
+            BootError: libvirt refused it, for want of space perhaps.
+        """
+        self._hypervisor.upload(volume, source, size, capacity=capacity, form="qcow2")
+
+    def unstage(self, prefix: str) -> None:
+        """Delete the saved disks whose names begin so, but for those that a machine stands on."""
+        pool = self._hypervisor.pool()
+        pool.refresh()
+        volumes = pool.listAllVolumes()
+        needed = {ET.fromstring(volume.XMLDesc()).findtext("backingStore/path") for volume in volumes}  # noqa: S314
+        doomed = [volume for volume in volumes if volume.name().startswith(prefix)]
+        if any(volume.path() in needed for volume in doomed):
+            return
+        for volume in doomed:
+            volume.delete()
+
+    def new_disk(self, lab: str, node: str, base: str) -> str:
+        """A new disk for a machine, on top of a saved one; its path."""
+        pool = self._hypervisor.pool()
+        below = pool.storageVolLookupByName(base)
+        name = f"{domain_name(lab, node)}.img"
+        with contextlib.suppress(libvirt.libvirtError):
+            pool.storageVolLookupByName(name).delete()
+        capacity = below.info()[1]
+        xml = (
+            f"<volume><name>{escape(name)}</name><capacity>{capacity}</capacity><target><format type='qcow2'/></target>"
+            f"<backingStore><path>{escape(below.path())}</path><format type='qcow2'/></backingStore></volume>"
+        )
+        path: str = pool.createXML(xml).path()
+        return path
+
+    def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:
+        """Make a machine as it was when it was saved; it stays frozen.
+
+        Args:
+            machine: what `describe` said of it.
+            place: where things are here.
+            memory: what `save_memory` wrote, as a file or a pipe.
+
+        Raises:
+            SnapshotError: libvirt or QEMU refused it; why is libvirt's own words.
+        """
+        connection = self._hypervisor.connection
+        try:
+            connection.defineXML(placed(machine.defined, place))
+            flags = libvirt.VIR_DOMAIN_SAVE_PAUSED
+            connection.restoreFlags(str(memory), placed(machine.running, place), flags)
+        except libvirt.libvirtError as error:
+            raise SnapshotError(f"{place.node} could not be brought back", why=str(error)) from error
+
+    def switch_off(self, lab: str, node: str) -> None:
+        """Take a machine's power away, if it has any; it stays known to libvirt."""
+        domain = self._hypervisor.domain(lab, node)
+        if domain.isActive():
+            with contextlib.suppress(libvirt.libvirtError):
+                domain.destroy()
+
+    def _disk(self, lab: str, node: str) -> str:
+        root = ET.fromstring(self._hypervisor.domain(lab, node).XMLDesc())  # noqa: S314 - libvirt's own words
+        source = root.find("devices/disk/source")
+        if source is None:
+            raise SnapshotError(f"{node} has no disk")
+        return source.get("file", "")

@@ -1,0 +1,62 @@
+"""Clock: machines that stood still are told what time it is, before anything else is asked of them.
+
+A restored machine's clock stands where it was saved; MUNGE's credentials live for five minutes, and slurmctld
+takes silent nodes for dead.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from labctl.errors import BootError
+from labctl.providers.base import Saver
+
+_DEADLINE = 60.0  # seconds
+
+
+def step(saver: Saver | None, lab: str, nodes: Sequence[str], ssh_config: Path) -> None:
+    """Set the clocks of these nodes to this host's time, by the guest agent, or by SSH where there is none.
+
+    Raises:
+        BootError: a node cannot be told.
+    """
+
+    def one(node: str) -> None:
+        if saver is not None:
+            try:
+                if saver.tell(lab, node, _script(), deadline=_DEADLINE).code == 0:
+                    return
+            except BootError:  # no agent in this machine, or none that answers
+                pass
+        _by_ssh(ssh_config, node)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        list(pool.map(one, nodes))
+
+
+def _script() -> str:
+    return f"date --set=@{time.time():.3f}"
+
+
+def _by_ssh(ssh_config: Path, node: str) -> None:
+    command = [
+        "ssh",
+        "-F",
+        str(ssh_config),
+        "-o",
+        "BatchMode=yes",
+        node,
+        f"sudo -n {_script()} || {_script()}",
+    ]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_DEADLINE
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BootError(f"the clock of {node} could not be set within {_DEADLINE:.0f} s") from error
+    if done.returncode != 0:
+        raise BootError(f"the clock of {node} could not be set", why=done.stderr.strip())
