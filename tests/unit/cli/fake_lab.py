@@ -135,15 +135,15 @@ class FakeLab:
         if self.failure is not None:
             raise self.failure
 
-    def plan(self) -> tuple[Action, ...]:
-        self._do("plan")
+    def plan(self, *, verify: bool = True, fresh: bool = False) -> tuple[Action, ...]:
+        self._do(f"plan verify={verify} fresh={fresh}")
         return self.actions
 
     def create(self, reporter: Any) -> None:
         self._do("create", reporter)
 
-    def up(self, reporter: Any, *, verify: bool = True) -> Up:
-        self._do(f"up verify={verify}", reporter)
+    def up(self, reporter: Any, *, verify: bool = True, fresh: bool = False) -> Up:
+        self._do(f"up verify={verify} fresh={fresh}", reporter)
         steps = [("network", 0.2), ("boot", 30.0), ("converge", 60.0)]
         return Up(self.changed, steps, Status(), Verified() if verify else None)
 

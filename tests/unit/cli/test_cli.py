@@ -18,19 +18,16 @@ from labctl.cli import application
 from labctl.cli.failures import hoisted
 from labctl.errors import ConvergeError, LabError
 
-COMMANDS = {
-    name: command
-    for name, command in get_command(application()).commands.items()  # type: ignore[attr-defined]
-    if name != "box"
-} | {
-    f"box {name}": command
-    for name, command in get_command(application()).commands["box"].commands.items()  # type: ignore[attr-defined]
-}
+COMMANDS: dict[str, Any] = {}
+for word, found in get_command(application()).commands.items():  # type: ignore[attr-defined]
+    parts = getattr(found, "commands", None)
+    COMMANDS |= {f"{word} {part}": command for part, command in parts.items()} if parts else {word: found}
 
 
 def test_every_command_of_the_design_is_there() -> None:
-    expected = "up create converge verify status list ssh exec start stop destroy doctor presets"
-    assert list(COMMANDS) == [*expected.split(), "box build", "box list", "box rm"]
+    expected = "up create converge verify status list ssh exec start stop reset destroy prune doctor presets"
+    snapshot = [f"snapshot {verb}" for verb in ("save", "restore", "list", "rm", "export", "import")]
+    assert list(COMMANDS) == [*expected.split(), *snapshot, "box build", "box list", "box rm"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -51,7 +48,13 @@ def test_every_option_has_its_environment_variable(name: str) -> None:
             assert parameter.envvar in {f"LABCTL_{word}" for word in words}
 
 
-@pytest.mark.parametrize("name", ["up", "converge", "verify", "status", "list", "exec", "doctor", "presets"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("up", "converge", "verify", "status", "list", "exec", "prune", "doctor", "presets"),
+        *("snapshot save", "snapshot list", "snapshot import", "box list"),
+    ],
+)
 def test_commands_that_print_facts_can_print_json(name: str) -> None:
     assert "--json" in {option for parameter in COMMANDS[name].params for option in parameter.opts}
 
@@ -63,7 +66,7 @@ def test_options_from_the_environment(cli: Cli, lab: FakeLab, monkeypatch: pytes
     assert cli("up", "cpu").code == 0
     assert lab.calls[0] == "define play auto"
     assert lab.definition.vars == {"x": "y"}
-    assert lab.calls[1:] == ["plan"]
+    assert lab.calls[1:] == ["plan verify=True fresh=False"]
 
 
 def test_help_imports_nothing_heavy() -> None:

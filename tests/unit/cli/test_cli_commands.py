@@ -19,7 +19,7 @@ from labctl.steps.converge import ConvergeResult
 
 def test_up_shows_nodes_partitions_where_the_time_went_and_what_to_type(cli: Cli, lab: FakeLab) -> None:
     run = cli("up")
-    assert (run.code, lab.calls) == (0, ["define None auto", "up verify=True"])
+    assert (run.code, lab.calls) == (0, ["define None auto", "up verify=True fresh=False"])
     lines = run.out.splitlines()
     assert lines[0] == "full: running, up 12 m, libvirt (qemu), 10.20.30.0/24"
     assert lines[2].split() == [
@@ -47,7 +47,7 @@ def test_up_that_did_nothing_says_so_in_one_line(cli: Cli, lab: FakeLab) -> None
 
 def test_up_hands_its_options_on(cli: Cli, lab: FakeLab) -> None:
     cli("up", "cpu", "--name", "play", "--no-verify", "--set", "vars.a=1", "--set", "vars.b=2")
-    assert lab.calls == ["define play auto", "up verify=False"]
+    assert lab.calls == ["define play auto", "up verify=False fresh=False"]
     assert lab.definition.vars == {"a": 1, "b": 2}
 
 
@@ -74,7 +74,7 @@ def test_dry_run_prints_the_plan_and_touches_nothing(cli: Cli, lab: FakeLab) -> 
     assert json.loads(cli("up", "--dry-run", "--json").out)[0]["kind"] == "create"
     lab.actions = ()
     assert "nothing to do" in cli("up", "--dry-run").out
-    assert "up verify=True" not in lab.calls
+    assert "up verify=True fresh=False" not in lab.calls
 
 
 def test_create_prints_where_the_files_are(cli: Cli) -> None:

@@ -22,7 +22,8 @@ def _a_user_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant"))
-    monkeypatch.delenv("LABCTL_DRIVER", raising=False)
+    for name in ("LABCTL_DRIVER", "LABCTL_SNAPSHOTS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -72,15 +73,21 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     home = tmp_path / "work"
     home.mkdir()
     made = World(home)
-    built = SimpleNamespace(path=tmp_path / "box", vagrant_name="labctl-debian-12")
+    built = SimpleNamespace(
+        path=tmp_path / "box", vagrant_name="labctl-debian-12", kernel=tmp_path / "k", initrd=tmp_path / "i"
+    )
+    made.boxes = (built,)
     for name, stand_in in {
         "labctl.providers.choose": lambda _: made.provider,
         "labctl.host.require": made.require,
         "labctl.kvm.driver": lambda *_: "qemu",
         "labctl.steps.box.build": lambda *_: built,
+        "labctl.steps.box.boxes": lambda: made.boxes,
         "labctl.steps.box.recipe_key": lambda _: made.box,
         "labctl.steps.boot.control_directory": lambda: None,
         "labctl.steps.boot.make_and_await": made.make_and_await,
+        "labctl.steps.boot.await_ports": made.await_ports,
+        "labctl.steps.snapshot._SLIM": 0.0,
         "labctl.lab.converge": made.converge,
         "labctl.lab.verify": made.verify,
         "labctl.status.ask_slurm": made.ask_slurm,

@@ -7,6 +7,8 @@ import os
 import shutil
 import tarfile
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -270,11 +272,67 @@ def test_a_host_without_the_room_is_told_where(
 def test_a_box_of_another_content_has_another_name_for_vagrant(
     host: Programs, reporter: BaseReporter
 ) -> None:
-    made = build(reporter)
-    assert made.vagrant_name == f"labctl-debian-12-{made.version}"
-    assert host.calls("mmdebstrap")
+    first = build(reporter)
+    host.add("qemu-img", 'echo newer packages > "${@: -1}"')
+    second = build(reporter, force=True)
+    assert first.version == second.version
+    assert first.vagrant_name != second.vagrant_name
+    for made in (first, second):
+        assert made.vagrant_name.startswith(f"labctl-debian-12-{made.version}-")
+
+
+def test_labctl_knows_which_boxes_are_its_own() -> None:
     assert box.is_own("debian-12")
     assert not box.is_own("debian/bookworm64")
+
+
+def test_a_box_from_another_host_is_taken_in_once(
+    host: Programs, reporter: BaseReporter, tmp_path: Path
+) -> None:
+    built = build(reporter)
+    for name in ("first", "second"):
+        shutil.copytree(built.path, tmp_path / name)
+    box.discard(built)
+    assert box.boxes() == ()
+    taken = box.take_in(tmp_path / "first")
+    assert box.take_in(tmp_path / "second") == taken
+    assert box.boxes() == (taken,)
+    assert build(reporter) == taken  # the current one of its version
+    taken.check()
+    assert len(host.calls("mmdebstrap")) == 1
+
+
+def test_a_box_from_another_host_takes_nobodys_place(
+    host: Programs, reporter: BaseReporter, tmp_path: Path
+) -> None:
+    theirs = build(reporter)
+    shutil.copytree(theirs.path, tmp_path / "theirs")
+    host.add("qemu-img", 'echo newer packages > "${@: -1}"')
+    ours = build(reporter, force=True)
+    taken = box.take_in(tmp_path / "theirs")
+    assert taken.vagrant_name == theirs.vagrant_name
+    assert box.current("debian-12") == ours
+    assert {one.vagrant_name for one in box.boxes()} == {ours.vagrant_name, theirs.vagrant_name}
+
+
+@pytest.mark.usefixtures("host")
+def test_a_damaged_box_from_another_host_is_not_taken_in(reporter: BaseReporter, tmp_path: Path) -> None:
+    built = build(reporter)
+    shutil.copytree(built.path, tmp_path / "theirs")
+    box.discard(built)
+    (tmp_path / "theirs" / "initrd").write_text("not it")
+    with pytest.raises(BoxError, match="damaged"):
+        box.take_in(tmp_path / "theirs")
+    with pytest.raises(BoxError, match="has no box"):
+        box.take_in(tmp_path)
+    assert box.boxes() == ()
+
+
+@pytest.mark.usefixtures("host")
+def test_a_box_has_an_age(reporter: BaseReporter) -> None:
+    made = replace(build(reporter), created=time.time() - 3 * 86400)
+    assert box.older(made, 2)
+    assert not box.older(made, 4)
 
 
 def test_what_mmdebstrap_does_is_shown(reporter: BaseReporter, view: Step) -> None:

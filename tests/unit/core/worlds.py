@@ -11,7 +11,7 @@ from typing import Any
 
 from labctl.console import StepView
 from labctl.definition.models import Definition
-from labctl.providers.base import BuiltBox, Found, MachineState
+from labctl.providers.base import BuiltBox, Found, MachineState, Saver
 from labctl.render.layout import BoxImage, Layout, Network
 from labctl.status import SlurmView
 from labctl.steps.converge import ConvergeResult
@@ -24,6 +24,7 @@ class FakeProvider:
 
     name: str = "libvirt"
     pool: str = "labctl"
+    saver: Saver | None = None
     machines: dict[tuple[str, str], MachineState] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
@@ -101,6 +102,8 @@ class World:
     box: str = "a"
     slurm: dict[str, tuple[str, str]] = field(default_factory=dict)
     required: list[dict[str, int]] = field(default_factory=list)
+    boxes: tuple[Any, ...] = ()
+    through: Any = None
 
     @property
     def calls(self) -> list[str]:
@@ -126,6 +129,7 @@ class World:
     def verify(self, inventory: Path, **options: Any) -> VerifyResult:
         words = [options[key] for key in ("level", "expression") if options.get(key)]
         assert (inventory / "hosts.yml").is_file()
+        self.through = options["through"]
         self.provider._call("verify", *words)
         return VerifyResult(5, 0, 0, 1.0, (), {})
 
@@ -135,6 +139,10 @@ class World:
         del layout, view
         make(threading.Event())
         self.provider._call("await", *nodes)
+
+    def await_ports(self, layout: Layout, view: StepView) -> None:
+        del view
+        self.provider._call("await", *(machine.node.name for machine in layout.machines))
 
     def require(self, definition: Definition, provider: str = "auto", taken: Any = None) -> None:
         del definition, provider

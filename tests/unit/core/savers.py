@@ -1,0 +1,147 @@
+"""Machines whose memory and disks are a few bytes: saved to real files, brought back through real pipes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from labctl.errors import BootError, SnapshotError
+from labctl.providers.base import Answer, MachineState, MachineXml, Place, Sink
+
+HOST = {"qemu": "7002022", "libvirt": "9000000", "pool": "/pool"}
+Machine = tuple[str, str]
+
+
+@dataclass
+class FakeSaver:
+    """The protocol `Saver` of `labctl.providers.base`; `failures` make the next call of that kind, for that node, fail.
+
+    Attributes:
+        states: of each machine, by lab and node; those of a FakeProvider, if it has one.
+        memory: what is in each machine.
+        disks: what is on each machine's disk.
+        below: the saved disk that each machine's disk stands on.
+        pool: the saved disks.
+        places: where each machine was brought back.
+        blind: machines that are brought back without anybody reading their memory.
+        slow: machines whose memory is written until they are abandoned.
+    """
+
+    states: MutableMapping[Machine, MachineState]
+    memory: dict[Machine, bytes] = field(default_factory=dict)
+    disks: dict[Machine, bytes] = field(default_factory=dict)
+    below: dict[Machine, str] = field(default_factory=dict)
+    pool: dict[str, bytes] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    failures: dict[str, BaseException] = field(default_factory=dict)
+    host: dict[str, str] = field(default_factory=lambda: dict(HOST))
+    blind: set[str] = field(default_factory=set)
+    slow: set[str] = field(default_factory=set)
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def _call(self, verb: str, node: str) -> None:
+        self.calls.append(f"{verb} {node}")
+        error = self.failures.pop(f"{verb} {node}", None)
+        if error is not None:
+            raise error
+
+    def did(self, verb: str) -> list[str]:
+        """The nodes that were asked for this, sorted."""
+        return sorted(call.partition(" ")[2] for call in self.calls if call.partition(" ")[0] == verb)
+
+    def content(self, lab: str, node: str) -> tuple[bytes, bytes]:
+        """What is in a machine and on its disk; a machine that was just made has a memory of its own."""
+        key = lab, node
+        return self.memory.setdefault(key, os.urandom(3 << 20)), self.disks.setdefault(key, os.urandom(5000))
+
+    def facts(self) -> dict[str, str]:
+        return self.host
+
+    def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
+        del lab, deadline
+        if not script.startswith("date "):
+            raise BootError("there is no agent")
+        self._call("date", node)
+        return Answer(0, "", "")
+
+    def slim(self, lab: str, node: str) -> None:
+        del lab
+        self._call("slim", node)
+
+    def pause(self, lab: str, node: str) -> None:
+        self._call("pause", node)
+        self.states[lab, node] = "suspended"
+
+    def resume(self, lab: str, node: str) -> None:
+        self.states[lab, node] = "running"
+        self._call("resume", node)
+
+    def abandon(self, lab: str, node: str) -> None:
+        del lab
+        self._call("abandon", node)
+        self.abandoned.set()
+
+    def describe(self, lab: str, node: str) -> MachineXml:
+        return MachineXml(f"<defined name='{lab}/{node}'/>", f"<running name='{lab}/{node}'/>")
+
+    def save_memory(self, lab: str, node: str, path: Path) -> None:
+        assert self.states[lab, node] == "suspended"
+        if node in self.slow:
+            assert self.abandoned.wait(10)
+            raise SnapshotError(f"the memory of {node} could not be saved", why="it was abandoned")
+        path.write_bytes(self.content(lab, node)[0])
+        self._call("memory", node)
+
+    def save_disk(self, lab: str, node: str, sink: Sink) -> None:
+        assert self.states[lab, node] == "suspended"
+        disk = self.content(lab, node)[1]
+        for start in range(0, len(disk), 999):
+            sink.write(disk[start : start + 999])
+        self._call("disk", node)
+
+    def capacity(self, lab: str, node: str) -> int:
+        del lab, node
+        return 16 << 30
+
+    def staged(self, volume: str) -> bool:
+        return volume in self.pool
+
+    def stage(self, volume: str, source: IO[bytes], size: int, capacity: int) -> None:
+        assert capacity == 16 << 30
+        content = b"".join(iter(lambda: source.read(777), b""))
+        assert len(content) == size
+        self.pool[volume] = content
+        self._call("stage", volume)
+
+    def unstage(self, prefix: str) -> None:
+        doomed = {volume for volume in self.pool if volume.startswith(prefix)}
+        if not doomed & set(self.below.values()):
+            for volume in doomed:
+                del self.pool[volume]
+        self._call("unstage", prefix)
+
+    def new_disk(self, lab: str, node: str, base: str) -> str:
+        self.below[lab, node] = base
+        self.disks[lab, node] = self.pool[base]
+        return f"/pool/{lab}_{node}.img"
+
+    def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:
+        self._call("bring", place.node)
+        assert machine == self.describe(place.lab, place.node)
+        self.places[place.node] = place
+        if place.node not in self.blind:
+            with memory.open("rb") as stream:
+                self.memory[place.lab, place.node] = stream.read()
+        self._call("brought", place.node)
+        self.states[place.lab, place.node] = "suspended"
+
+    def switch_off(self, lab: str, node: str) -> None:
+        if (lab, node) not in self.states:
+            raise BootError(f"{node} has no machine")
+        self._call("off", node)
+        self.states[lab, node] = "stopped"
