@@ -81,6 +81,15 @@ def equal(definition: Definition, files: LabFiles, saver: Saver) -> Snapshot | N
     return None
 
 
+def replaced(lab: str, label: str, key: str, secrets: str) -> tuple[Snapshot, ...]:
+    """The snapshots that a new one takes the place of: those of its name, or of the very same lab if `up` takes it."""
+    return tuple(
+        one
+        for one in snapshots.snapshots()
+        if (one.lab, one.label) == (lab, label) and (label or (one.key, one.secrets) == (key, secrets))
+    )
+
+
 def in_words(snapshot: Snapshot) -> str:
     """Why there is no need to build."""
     age = datetime.fromtimestamp(snapshot.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -260,11 +260,7 @@ class Lab:
         """
         self._require_running()
         with self.files.locked(self.name, "snapshot save"):
-            before = [one for one in snapshots.snapshots() if (one.lab, one.label) == (self.name, label)]
-            saved = self._save(reporter, label)
-            for one in before:
-                keeping.remove(one, self.provider.saver)
-        return saved
+            return self._save(reporter, label)
 
     def restore_snapshot(self, reporter: Reporter, saved: Snapshot) -> None:
         """The lab as it was when the snapshot was saved, whatever it is now.
@@ -274,8 +270,6 @@ class Lab:
         """
         refusals.foreign(self.name, self.directory, self._found())
         with self.files.locked(self.name, "snapshot restore"):
-            keeping.fits(saved, keeping.saver_of(self.provider), saved.host.get("driver", ""))
-            snapshots.check(saved)
             self._restore(saved, reporter)
             self._settle(self.layout().driver, reporter)
 
@@ -354,7 +348,7 @@ class Lab:
         """What verify said of the lab as it was saved; None, and nothing left, if it could not be brought back."""
         try:
             self._restore(saved, reporter)
-            return self._verify(reporter, level="quick", through=self._agent())
+            return self._verify(reporter, level="restored", through=self._agent())
         except LabError as error:
             reporter.note(f"{error}\nso the lab is built anew")
         boot.disconnect_all(self.name)
@@ -364,15 +358,15 @@ class Lab:
 
     def _restore(self, saved: Snapshot, reporter: Reporter) -> None:
         """Machines, network and files as they were when they were saved."""
-        saver = keeping.saver_of(self.provider)
+        saver, made_from = keeping.saver_of(self.provider), keeping.box_of(saved)
+        keeping.fits(saved, saver, _driver(made_from))
         snapshots.check(saved)
         self.files.make()
         boot.disconnect(self.directory, [machine.node for machine in self._found()])
         snapshots.untar(saved.path / saved.files.file, self.directory)
         self.files.note(restoring=saved.id)
         self._definition = self.files.load()
-        layout = self._prepare(reporter, keeping.box_of(saved))
-        keeping.fits(saved, saver, layout.driver)
+        layout = self._prepare(reporter, made_from)
         with self._step(reporter, "restore") as view:
             boot.control_directory()
             extra = [machine.node for machine in self._found() if machine.node not in saved.nodes]
@@ -387,14 +381,23 @@ class Lab:
         saver, layout = keeping.saver_of(self.provider), self.layout()
         secret = keeping.secrets_of(self.files)
         key = keeping.key(self.definition) if not label else ""
-        id_ = snapshots.new_id(key or time.time(), secret, label, self.name)
-        self.files.note(snapshot=id_)
-        with self._step(reporter, "snapshot") as view:
-            host = keeping.host(saver, layout.driver)
-            saved = snapshot.save(
-                saver, layout, view, id_=id_, label=label, key=key, secrets=secret, host=host
-            )
-            clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
+        replaced = keeping.replaced(self.name, label, key, secret)
+        # Never that of another save: disks in the pool are known by it, and machines may still stand on them.
+        id_ = snapshots.new_id(time.time_ns(), key, secret, label, self.name)
+        before = self.files.record().snapshot
+        self.files.note(snapshot=id_)  # it is saved with the lab
+        try:
+            with self._step(reporter, "snapshot") as view:
+                host = keeping.host(saver, layout.driver)
+                saved = snapshot.save(
+                    saver, layout, view, id_=id_, label=label, key=key, secrets=secret, host=host
+                )
+        except BaseException:
+            self.files.note(snapshot=before)
+            raise
+        for one in replaced:
+            keeping.remove(one, saver)
+        clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
         return saved
 
     def _agent(self) -> Through | None:
@@ -422,11 +425,8 @@ class Lab:
             # First of all, so that whatever interrupts us, the lab is known by its name.
             self.files.write({"lab.yml": loading.dump(definition)})
             log = self.files.log("prepare")
-            if built:
-                image = self.provider.own_image(built, view, log)
-                driver = kvm.driver(built.path / "vmlinuz", built.path / "initrd")
-            else:
-                image, driver = cast(BoxImage, public), kvm.driver(None, None)
+            image = self.provider.own_image(built, view, log) if built else cast(BoxImage, public)
+            driver = _driver(built)
             layout = self._new_layout(image, driver)
             self.files.render(layout)
             self.provider.connect(layout)
@@ -466,6 +466,7 @@ class Lab:
             boot.control_directory()
             boot.disconnect(self.directory, removed)
             machines.remove(self.provider, self.name, removed, self.directory, view)
+            self.files.note(restoring="")  # what was torn has gone
             self._remember_shapes()
             log = self.files.log("boot")
             boot.bring_up(self.provider, layout, made=made, started=started, view=view, log=log)
@@ -552,3 +553,8 @@ class Lab:
         log = self.files.log(name) if self.files.logs.is_dir() else None
         with self._timings.step(name), reporter.step(name, log=log) as view:
             yield view
+
+
+def _driver(built: Box | None) -> Driver:
+    """What runs the machines here, found out with the box's own kernel if it is known."""
+    return kvm.driver(built.kernel, built.initrd) if built else kvm.driver(None, None)

@@ -332,9 +332,16 @@ def unpack(path: Path, sink: IO[bytes]) -> None:
 
 @contextmanager
 def unpacking(path: Path) -> Iterator[IO[bytes]]:
-    """A stream of a packed file's content."""
-    with path.open("rb") as reading, zstandard.ZstdDecompressor().stream_reader(reading) as stream:
-        yield stream
+    """A stream of a packed file's content.
+
+    Raises:
+        SnapshotError: the file is damaged.
+    """
+    try:
+        with path.open("rb") as reading, zstandard.ZstdDecompressor().stream_reader(reading) as stream:
+            yield stream
+    except zstandard.ZstdError as error:
+        raise SnapshotError(f"{path} is damaged", why=str(error)) from error
 
 
 def tar_of(path: Path, directory: Path, names: Iterable[str]) -> Piece:
@@ -450,7 +457,10 @@ def _read(path: Path) -> Snapshot | None:
         snapshot = Snapshot.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-    plain = all(Path(piece.file).name == piece.file for piece in snapshot.pieces)  # no way out of its folder
+    names = [snapshot.lab, *snapshot.nodes, *(piece.file for piece in snapshot.pieces)]
+    plain = all(
+        Path(name).name == name and not name.startswith(".") for name in names
+    )  # no way out of a folder
     return snapshot if snapshot.format == FORMAT and plain and snapshot.id.isalnum() else None
 
 

@@ -28,6 +28,8 @@ _QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 #: What Vagrantfile.j2 hands to QEMU beside libvirt's own words.
 QEMU_WORDS = ("-global", "virtio-balloon-pci.free-page-reporting=on")
 _SYSTEM = "/usr/"  # where emulators are
+#: What names a file of the host and is in no machine of a lab.
+_STRANGE = ("os/loader", "os/nvram", "os/dtb", "devices/*/log", "devices/disk/mirror")
 _ENTROPY = {"/dev/random", "/dev/urandom"}
 
 
@@ -82,7 +84,12 @@ def _check(root: ET.Element) -> None:
         for device in root.iterfind("devices/*")
         if device.get("type") not in _DEVICES.get(device.tag, set())
     ]
-    strange += [text for text in _texts(root, "devices/emulator") if not text.startswith(_SYSTEM)]
+    strange += [element.tag for path in _STRANGE for element in root.iterfind(path)]
+    strange += [
+        text
+        for text in _texts(root, "devices/emulator")
+        if not text.startswith(_SYSTEM) or ".." in text.split("/")
+    ]
     strange += [text for text in _texts(root, "devices/rng/backend") if text not in _ENTROPY]
     if strange:
         raise SnapshotError(

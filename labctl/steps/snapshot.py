@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import F_SETPIPE_SZ, fcntl
@@ -204,6 +204,10 @@ def _fed(packed: Path, pipe: Path) -> Iterator[Path]:
     finally:
         over.set()
         feeder.join()
+    if (
+        failures
+    ):  # the last that is read is the checksum: the reader may have been content with what came before
+        raise failures[0]
 
 
 def _opened(pipe: Path, over: threading.Event) -> int | None:
@@ -230,6 +234,8 @@ def _each(
     with ThreadPoolExecutor(max_workers=max(1, min(len(nodes), at_once))) as pool:
         futures = [pool.submit(work, node) for node in nodes]
         try:
+            for future in as_completed(futures):  # so that whoever fails first is heard first
+                future.result()
             return [future.result() for future in futures]
         except BaseException:
             for node, future in zip(nodes, futures, strict=True):

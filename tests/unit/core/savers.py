@@ -42,6 +42,7 @@ class FakeSaver:
     host: dict[str, str] = field(default_factory=lambda: dict(HOST))
     blind: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
+    writing: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     def _call(self, verb: str, node: str) -> None:
@@ -92,8 +93,10 @@ class FakeSaver:
     def save_memory(self, lab: str, node: str, path: Path) -> None:
         assert self.states[lab, node] == "suspended"
         if node in self.slow:
+            self.writing.set()
             assert self.abandoned.wait(10)
             raise SnapshotError(f"the memory of {node} could not be saved", why="it was abandoned")
+        assert not self.slow or self.writing.wait(10)
         path.write_bytes(self.content(lab, node)[0])
         self._call("memory", node)
 
