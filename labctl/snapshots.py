@@ -458,9 +458,8 @@ def _read(path: Path) -> Snapshot | None:
     except (OSError, ValidationError):
         return None
     names = [snapshot.lab, *snapshot.nodes, *(piece.file for piece in snapshot.pieces)]
-    plain = all(
-        Path(name).name == name and not name.startswith(".") for name in names
-    )  # no way out of a folder
+    # No way out of a folder.
+    plain = all(Path(name).name == name and not name.startswith(".") for name in names)
     return snapshot if snapshot.format == FORMAT and plain and snapshot.id.isalnum() else None
 
 

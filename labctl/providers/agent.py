@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import libvirt
@@ -39,8 +40,13 @@ def run(domain: Any, script: str, *, stdin: str = "", deadline: float = 60.0) ->
         NoAgentError: there is no agent, or it does not answer.
         BootError: the script did not end in time.
     """
+    return execute(domain, ["/bin/sh", "-c", script], stdin=stdin, deadline=deadline)
+
+
+def execute(domain: Any, argv: Sequence[str], *, stdin: str = "", deadline: float = 60.0) -> Answer:
+    """Run a program as root in a machine; as `run`, without the cost of a shell."""
     end = time.monotonic() + deadline
-    arguments: dict[str, Any] = {"path": "/bin/sh", "arg": ["-c", script], "capture-output": True}
+    arguments: dict[str, Any] = {"path": argv[0], "arg": [*argv[1:]], "capture-output": True}
     if stdin:
         arguments["input-data"] = base64.b64encode(stdin.encode()).decode()
     pid = _command(domain, "guest-exec", arguments)["pid"]
@@ -53,7 +59,7 @@ def run(domain: Any, script: str, *, stdin: str = "", deadline: float = 60.0) ->
                 _text(state.get("err-data", "")),
             )
         time.sleep(_POLL)
-    raise BootError(f"a script in {domain.name()} did not end within {deadline:.0f} s")
+    raise BootError(f"{argv[0]} in {domain.name()} did not end within {deadline:.0f} s")
 
 
 def ask(node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, str, str]:

@@ -94,8 +94,14 @@ class Saver(Protocol):
     def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
         """Run a shell script as root in a machine, without a login; BootError if there is no way to."""
 
+    def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
+        """Tell a machine what time it is, in seconds since the epoch; BootError if there is no way to."""
+
     def slim(self, lab: str, node: str) -> None:
         """Have a running machine let go of memory that it does not need."""
+
+    def stand_alone(self, lab: str, node: str) -> None:
+        """Have a running machine's disk stand on its box alone, and on no other snapshot's disk."""
 
     def pause(self, lab: str, node: str) -> None:
         """Freeze a running machine."""

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
+from labctl import addresses
 from labctl.render.layout import Layout, Network
 
 # Where labs live if nobody says otherwise: 256 networks that neither Docker, nor libvirt, nor most sites use.
@@ -92,6 +93,8 @@ def xml(layout: Layout) -> str:
     )
     return (
         f"<network><name>{network.name}</name><forward mode='nat'/><bridge name='{network.name}' stp='off' delay='0'/>"
+        # The same each time the network is made: machines that are brought back remember it.
+        f"<mac address='{addresses.mac(layout.lab, '')}'/>"
         f"<dns>{names}</dns>"
         f"<ip address='{network.gateway}' netmask='{network.subnet.netmask}'><dhcp>{hosts}</dhcp></ip></network>"
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
@@ -15,6 +16,19 @@ from labctl.providers import agent
 from labctl.providers.base import Answer, MachineXml, Place, Sink
 from labctl.providers.libvirt import Hypervisor, domain_name
 from labctl.providers.machine_xml import placed
+
+_PULL_DEADLINE = 300.0  # seconds to copy what lies between a disk and its box
+_POLL = 0.05  # seconds between two looks at that
+# Pages are given back in blocks of 2 MiB, so free memory is brought together. What is asked first of a machine that was
+# brought back is read again at once: it would cost most then.
+_SLIM = """
+sync
+echo 3 > /proc/sys/vm/drop_caches
+echo 1 > /proc/sys/vm/compact_memory
+date
+getent passwd root
+command -v sinfo && sinfo
+"""
 
 
 class LibvirtSaver:
@@ -41,13 +55,54 @@ class LibvirtSaver:
         """
         return agent.run(self._hypervisor.domain(lab, node), script, deadline=deadline)
 
+    def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
+        """Tell a machine what time it is, in seconds since the epoch.
+
+        Not by the agent's own command for it, which also wants a hwclock program to write to the machine's clock chip.
+
+        Raises:
+            BootError: it cannot be told.
+        """
+        domain = self._hypervisor.domain(lab, node)
+        answer = agent.execute(domain, ["/bin/date", f"--set=@{now:.3f}"], deadline=deadline)
+        if answer.code != 0:
+            raise BootError(f"the clock of {node} could not be set", why=answer.stderr.strip())
+
     def slim(self, lab: str, node: str) -> None:
         """Have a running machine empty its page cache: what is not there need not be saved.
 
         The machine hands free memory back to the host by itself (free page reporting), within seconds.
         """
         with contextlib.suppress(BootError):  # without an agent it is saved as it is
-            agent.run(self._hypervisor.domain(lab, node), "sync; echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory")
+            agent.run(self._hypervisor.domain(lab, node), _SLIM)
+
+    def stand_alone(self, lab: str, node: str) -> None:
+        """Have a running machine's disk stand on its box alone, and on no other snapshot's disk.
+
+        Raises:
+            SnapshotError: QEMU cannot, or is not done in time.
+        """
+        domain = self._hypervisor.domain(lab, node)
+        root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
+        try:
+            for disk in root.iterfind("devices/disk"):
+                below = [source.get("file", "") for source in disk.iterfind(".//backingStore/source")]
+                target = disk.find("target")
+                if len(below) > 1 and target is not None:
+                    self._pull(domain, target.get("dev", ""), below[-1])
+        except libvirt.libvirtError as error:
+            raise SnapshotError(f"the disk of {node} cannot be saved", why=str(error)) from error
+
+    @staticmethod
+    def _pull(domain: Any, disk: str, base: str) -> None:
+        """Copy into a running machine's disk all that lies between it and `base`."""
+        domain.blockRebase(disk, base)
+        end = time.monotonic() + _PULL_DEADLINE
+        while domain.blockJobInfo(disk):
+            if time.monotonic() > end:
+                domain.blockJobAbort(disk)
+                raise SnapshotError(f"the disk of {domain.name()} was not copied in {_PULL_DEADLINE:.0f} s")
+            time.sleep(_POLL)
 
     def pause(self, lab: str, node: str) -> None:
         """Freeze a running machine."""

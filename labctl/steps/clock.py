@@ -28,21 +28,19 @@ def step(saver: Saver | None, lab: str, nodes: Sequence[str], ssh_config: Path) 
     def one(node: str) -> None:
         if saver is not None:
             try:
-                if saver.tell(lab, node, _script(), deadline=_DEADLINE).code == 0:
-                    return
+                saver.set_clock(lab, node, time.time(), deadline=_DEADLINE)
             except BootError:  # no agent in this machine, or none that answers
                 pass
+            else:
+                return
         _by_ssh(ssh_config, node)
 
     with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
         list(pool.map(one, nodes))
 
 
-def _script() -> str:
-    return f"date --set=@{time.time():.3f}"
-
-
 def _by_ssh(ssh_config: Path, node: str) -> None:
+    script = f"date --set=@{time.time():.3f}"
     command = [
         "ssh",
         "-F",
@@ -50,7 +48,7 @@ def _by_ssh(ssh_config: Path, node: str) -> None:
         "-o",
         "BatchMode=yes",
         node,
-        f"sudo -n {_script()} || {_script()}",
+        f"sudo -n {script} || {script}",
     ]
     try:
         done = subprocess.run(

@@ -31,9 +31,10 @@ LAB_FILES = (
     "id_ed25519.pub",
     "known_hosts",
     "record.json",
+    ".inventory.json",  # it could be made again, in half a second
     ".vagrant",
 )
-_SLIM = 3.0  # seconds until machines have handed freed memory back; Linux does it two seconds later
+_SLIM = 5.0  # seconds until machines have handed freed memory back; Linux does it two seconds later
 _PIPE = 1 << 20  # bytes; the kernel's limit for everybody
 _POLL = 0.01  # seconds between two looks whether somebody reads a pipe
 
@@ -74,6 +75,7 @@ def save(
     """
     nodes = [machine.node.name for machine in layout.machines]
     with snapshots.draft(id_) as work:
+        _each(nodes, lambda node: saver.stand_alone(layout.lab, node))
         _each(nodes, lambda node: saver.slim(layout.lab, node))
         time.sleep(_SLIM)
         raw, disks, paused = _freeze(saver, layout.lab, nodes, work, view)
@@ -204,9 +206,8 @@ def _fed(packed: Path, pipe: Path) -> Iterator[Path]:
     finally:
         over.set()
         feeder.join()
-    if (
-        failures
-    ):  # the last that is read is the checksum: the reader may have been content with what came before
+    # The last that is read is the checksum: the reader may have been content with what came before.
+    if failures:
         raise failures[0]
 
 

@@ -17,20 +17,22 @@ from typing import Literal, TextIO
 
 from labctl.console import StepView
 from labctl.errors import VerifyError
-from labctl.steps.verify_events import DESCRIPTOR
-from labctl.steps.verify_report import Failure, Report, explained
+from labctl.steps.verify_report import DESCRIPTOR, Failure, Report, explained
 
-Level = Literal["quick", "full", "disruptive"]
+Level = Literal["restored", "quick", "full", "disruptive"]
 
 # What each level adds to pytest's command line. The disruptive tests are a level of their own: with the
 # others in the same run one could not tell what the reboot broke.
 LEVELS: dict[Level, tuple[str, ...]] = {
+    "restored": ("-m", "quick and not job"),
     "quick": ("-m", "quick"),
     "full": ("-m", "not disruptive"),
     "disruptive": ("-m", "disruptive", "--disruptive"),
 }
+#: Beside the inventory; has its secrets, mode 0600.
+INVENTORY_CACHE = ".inventory.json"
 # Seconds until a suite is given up on; each thing it waits for has a shorter deadline of its own.
-DEADLINES: dict[Level, float] = {"quick": 300, "full": 1200, "disruptive": 2400}
+DEADLINES: dict[Level, float] = {"restored": 120, "quick": 300, "full": 1200, "disruptive": 2400}
 GRACE = 15.0  # seconds that pytest gets to clean up after an interrupt
 SHOWN = 4  # causes of failures that an error names; all failures are in the log
 NOTHING_COLLECTED = 5  # pytest's exit code
@@ -102,6 +104,7 @@ def verify(
         path.unlink(missing_ok=True)
     command = [*_pytest(suite), *LEVELS[level], *(("-k", expression) if expression else ())]
     command += ["--inventory", str(inventory.absolute()), "--junitxml", str(junit.absolute())]
+    command += ["--inventory-cache", str(inventory.absolute().with_name(INVENTORY_CACHE))]
     command += ["--through", through.function] if through else []
     extra = through.environment if through else {}
     with open(log, "w", encoding="utf-8", opener=_private) as output:

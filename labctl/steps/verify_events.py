@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-DESCRIPTOR = "LABCTL_VERIFY_EVENTS"  # the file descriptor to write to
+from labctl.steps.verify_report import DESCRIPTOR
 
 
 class _Events:

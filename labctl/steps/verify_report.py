@@ -12,6 +12,8 @@ CLUSTER = "cluster"  # what tests that are about no single node are shown under
 # What a user waits for at the first test of these files; all else waits for the nodes' answers.
 PHASES = {"jobs": "jobs run", "gpus": "jobs run", "reboot": "every node is rebooted"}
 
+DESCRIPTOR = "LABCTL_VERIFY_EVENTS"  # the environment variable with the file descriptor that events go to
+
 
 @dataclass(frozen=True)
 class Failure:

@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--inventory", type=Path, help="Ansible inventory, file or folder, of the cluster")
     group.addoption("--disruptive", action="store_true", help="run the tests that reboot every machine, too")
     group.addoption(
+        "--inventory-cache", type=Path, metavar="FILE", help="keep what Ansible says of the inventory there"
+    )
+    group.addoption(
         "--through",
         metavar="MODULE:FUNCTION",
         help="ask nodes by calling this, and not as the inventory says",
@@ -46,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
             return
         raise pytest.UsageError("say which cluster to verify: --inventory PATH")
     try:
-        data = inventory.read(path)
+        data = inventory.read(path, config.getoption("--inventory-cache"))
     except inventory.InventoryError as problem:
         raise pytest.UsageError(str(problem)) from problem
     config.stash[QUESTIONS] = Questions(

@@ -41,6 +41,7 @@ def completed(jobs: Sections, name: str) -> dict[str, str]:
     return seen
 
 
+@pytest.mark.job
 @pytest.mark.needs("slurmctld")
 def test_srun_over_all_nodes(topology: Topology, jobs: Sections, partition: str) -> None:
     expected = next(set(one.nodes) for one in topology.partitions if one.name == partition)
