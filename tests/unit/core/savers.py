@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ class FakeSaver:
     Attributes:
         states: of each machine, by lab and node; those of a FakeProvider, if it has one.
         memory: what is in each machine.
-        disks: what is on each machine's disk.
+        disks: what each machine's disk has of its own, on top of the one below.
         below: the saved disk that each machine's disk stands on.
         pool: the saved disks.
         places: where each machine was brought back.
@@ -56,19 +57,28 @@ class FakeSaver:
         return sorted(call.partition(" ")[2] for call in self.calls if call.partition(" ")[0] == verb)
 
     def content(self, lab: str, node: str) -> tuple[bytes, bytes]:
-        """What is in a machine and on its disk; a machine that was just made has a memory of its own."""
+        """What is in a machine and on its disk; one that was just made has some of its own."""
         key = lab, node
-        return self.memory.setdefault(key, os.urandom(3 << 20)), self.disks.setdefault(key, os.urandom(5000))
+        below = self.pool[self.below[key]] if key in self.below else b""
+        own = self.disks.setdefault(key, os.urandom(5000))
+        return self.memory.setdefault(key, os.urandom(3 << 20)), below + own
 
     def facts(self) -> dict[str, str]:
         return self.host
 
     def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
-        del lab, deadline
-        if not script.startswith("date "):
-            raise BootError("there is no agent")
-        self._call("date", node)
-        return Answer(0, "", "")
+        del lab, node, script, deadline
+        raise BootError("there is no agent")
+
+    def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
+        assert abs(now - time.time()) < deadline
+        assert self.states[lab, node] == "running"
+        self._call("clock", node)
+
+    def stand_alone(self, lab: str, node: str) -> None:
+        self.disks[lab, node] = self.content(lab, node)[1]
+        self.below.pop((lab, node), None)
+        self._call("alone", node)
 
     def slim(self, lab: str, node: str) -> None:
         del lab
@@ -102,7 +112,8 @@ class FakeSaver:
 
     def save_disk(self, lab: str, node: str, sink: Sink) -> None:
         assert self.states[lab, node] == "suspended"
-        disk = self.content(lab, node)[1]
+        self.content(lab, node)
+        disk = self.disks[lab, node]
         for start in range(0, len(disk), 999):
             sink.write(disk[start : start + 999])
         self._call("disk", node)
@@ -130,7 +141,7 @@ class FakeSaver:
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
         self.below[lab, node] = base
-        self.disks[lab, node] = self.pool[base]
+        self.disks[lab, node] = b""
         return f"/pool/{lab}_{node}.img"
 
     def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:

@@ -95,15 +95,15 @@ def test_nothing_but_what_is_needed_is_in_it(saver: FakeSaver, layout: Layout, v
 def test_nobody_is_saved_before_everybody_stands_still(saver: FakeSaver, layout: Layout, view: Step) -> None:
     save(saver, layout, view)
     verbs = [call.partition(" ")[0] for call in saver.calls]
-    assert verbs[:6] == ["slim"] * 3 + ["pause"] * 3
-    assert sorted(verbs[6:12]) == ["disk"] * 3 + ["memory"] * 3
-    assert verbs[12:] == ["resume"] * 3
+    assert verbs[:9] == ["alone"] * 3 + ["slim"] * 3 + ["pause"] * 3
+    assert sorted(verbs[9:15]) == ["disk"] * 3 + ["memory"] * 3
+    assert verbs[15:] == ["resume"] * 3
 
 
 @pytest.mark.parametrize(
     "error", [SnapshotError("no space"), KeyboardInterrupt()], ids=["fails", "interrupted"]
 )
-@pytest.mark.parametrize("verb", ["slim", "pause", "memory", "disk"])
+@pytest.mark.parametrize("verb", ["alone", "slim", "pause", "memory", "disk"])
 def test_whatever_happens_every_machine_goes_on_and_nothing_is_left(
     saver: FakeSaver, layout: Layout, view: Step, verb: str, error: BaseException
 ) -> None:
@@ -143,12 +143,15 @@ def test_who_still_writes_when_another_has_failed_is_not_waited_for(
 # Bringing back
 
 
+def contents(saver: FakeSaver) -> list[tuple[bytes, bytes]]:
+    return [saver.content("small", node) for node in NODES]
+
+
 @pytest.fixture
 def saved(saver: FakeSaver, layout: Layout, view: Step) -> Snapshot:
     """A snapshot of a lab in which much has happened since."""
     made = save(saver, layout, view).snapshot
-    then = dict(saver.memory), dict(saver.disks)
-    saver.then = then  # type: ignore[attr-defined]
+    saver.then = contents(saver)  # type: ignore[attr-defined]
     saver.memory, saver.disks = {}, {}
     saver.states["small", "cpu-1"] = "stopped"
     del saver.states["small", "head"]
@@ -157,8 +160,7 @@ def saved(saver: FakeSaver, layout: Layout, view: Step) -> Snapshot:
 
 
 def as_it_was(saver: FakeSaver) -> bool:
-    memory, disks = saver.then  # type: ignore[attr-defined]
-    return bool(running(saver) and saver.memory == memory and saver.disks == disks)
+    return running(saver) and contents(saver) == saver.then  # type: ignore[attr-defined]
 
 
 def test_every_machine_is_as_it_was_to_the_last_byte(
@@ -190,6 +192,20 @@ def test_a_disk_is_put_into_the_pool_once(
         snapshot.restore(saver, saved, layout, view)
     assert saver.did("stage") == [f"labctl-snapshot-abc_{node}.img" for node in NODES]
     assert as_it_was(saver)
+
+
+def test_a_lab_that_was_brought_back_is_saved_whole(
+    saver: FakeSaver, layout: Layout, view: Step, saved: Snapshot
+) -> None:
+    """Its disks then stand on the first snapshot's, which may be gone when the second is brought back."""
+    snapshot.restore(saver, saved, layout, view)
+    again = save(saver, layout, view, "def").snapshot
+    saver.unstage(saved.volumes)
+    saver.memory.clear()
+    saver.disks.clear()
+    snapshot.restore(saver, again, layout, view)
+    assert as_it_was(saver)
+    assert set(saver.pool) == {again.volume(node) for node in NODES}
 
 
 def flip(path: Path, offset: int) -> None:
