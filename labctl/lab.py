@@ -243,6 +243,8 @@ class Lab:
             boot.control_directory()
             self.provider.connect(layout)
             boot.bring_up(self.provider, layout, started=names, view=view, log=self.files.log("boot"))
+            # One that was frozen knows nothing of the time that went by.
+            clock.step(self.provider.saver, self.name, names, self.files.ssh_config)
 
     def stop(self, reporter: Reporter, nodes: str = "", *, force: bool = False) -> None:
         """Shut machines down, side by side; their disks stay."""
@@ -470,6 +472,7 @@ class Lab:
             self._remember_shapes()
             log = self.files.log("boot")
             boot.bring_up(self.provider, layout, made=made, started=started, view=view, log=log)
+            clock.step(self.provider.saver, self.name, started, self.files.ssh_config)
 
     def _remember_shapes(self) -> None:
         """Note what the machines are made with, once those that cannot stay as they are have gone."""

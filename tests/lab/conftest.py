@@ -22,6 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LABCTL = str(Path(sys.executable).with_name("labctl"))
 # Seconds. A cold `up` of six machines takes three minutes under software emulation on two cores.
 DEADLINE = 1500
+STAGED = ("labctl-debian-12-", "labctl-snapshot-")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class User:
         return subprocess.Popen(
             [LABCTL, *words],
             cwd=self.home,
+            env={**os.environ, **self.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -105,8 +107,8 @@ class World:
         return cls(
             domains=frozenset(domain.name() for domain in connection.listAllDomains()),
             networks=frozenset(network.name() for network in connection.listAllNetworks()),
-            # The box is staged once and stays for the next lab.
-            volumes=frozenset(volume for volume in volumes if not volume.startswith("labctl-debian-12-")),
+            # The box is staged once and stays for the next lab, and so do the disks of snapshots.
+            volumes=frozenset(volume for volume in volumes if not volume.startswith(STAGED)),
             links=frozenset(link["ifname"] for link in links),
             processes=frozenset(
                 line for line in commands if any(word in line for word in ("qemu-system", "dnsmasq", "ssh: "))
@@ -133,7 +135,8 @@ def world_before() -> World:
 @pytest.fixture(scope="session")
 def user(tmp_path_factory: pytest.TempPathFactory, world_before: World) -> Iterator[User]:  # noqa: ARG001 - looked at before
     home = tmp_path_factory.mktemp("user")
-    someone = User(home)
+    # Snapshots of our own: the first `up` shall build, and the user's are not ours to touch.
+    someone = User(home, {"LABCTL_SNAPSHOTS": str(tmp_path_factory.mktemp("snapshots"))})
     yield someone
     for lab in someone("list", "--json").json():
         someone("destroy", lab["name"])
@@ -143,7 +146,7 @@ def user(tmp_path_factory: pytest.TempPathFactory, world_before: World) -> Itera
 @pytest.fixture(scope="session")
 def cold_up(user: User) -> Said:
     """The lab `full`, brought up once from nothing for all tests that need one."""
-    return user.ok("up", "full")
+    return user.ok("up", "full", "--fresh")
 
 
 @pytest.fixture

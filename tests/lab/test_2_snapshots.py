@@ -1,0 +1,223 @@
+"""Snapshots of real labs: `full` is put back and brought back; a small one has damaged snapshots and killed commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import STAGED, Said, User, World
+
+SMALL = "snap"
+
+
+def snapshots(user: User, lab: str) -> dict[str, dict[str, object]]:
+    found = user.ok("snapshot", "list", "--name", lab, "--json").json()
+    return {str(one["name"]): one for one in found}
+
+
+def tell(user: User, lab: str, node: str, *command: str) -> str:
+    return user.ok("exec", "--name", lab, node, "--", *command).out
+
+
+def wait_for(what: str, seconds: float, done: object) -> None:
+    end = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.5)
+
+
+def steps(user: User, lab: str) -> list[str]:
+    timings = json.loads((user.home / f".labctl/{lab}/timings.json").read_text())
+    return [step["step"] for step in timings["steps"]]
+
+
+def drafts(user: User) -> list[Path]:
+    return list(Path(user.env["LABCTL_SNAPSHOTS"]).glob("new-*"))
+
+
+def test_up_saved_what_it_had_verified(full: User) -> None:
+    saved = snapshots(full, "full")[""]
+    assert len(saved["nodes"]) == 6  # type: ignore[arg-type]
+    assert 0 < saved["stored_bytes"] < saved["memory_bytes"]  # type: ignore[operator]
+    assert not drafts(full)
+
+
+def test_reset_undoes_what_happened_since(full: User) -> None:
+    tell(full, "full", "all", "touch /etc/changed /root/changed")
+    tell(full, "full", "slurmctld-0", "scontrol", "update", "nodename=cpu-1", "state=drain", "reason=test")
+    assert full.ok("status", "--name", "full", "--json").json()["problems"]
+    full.ok("reset", "full")
+    assert "changed" not in tell(full, "full", "all", "ls /etc /root")
+    assert full.ok("status", "--name", "full", "--json").json()["problems"] == []
+
+
+def test_a_job_that_ran_while_the_lab_was_saved_comes_to_its_end(full: User) -> None:
+    script = "sbatch --parsable --time=5 --output=saved.out --wrap 'sleep 25; echo through'"
+    number = full.ok("ssh", "--name", "full", "-l", "nucci", "slurmctld-0", "--", script).out.strip()
+    assert number.isdigit(), number
+
+    def state() -> str:
+        return tell(full, "full", "slurmctld-0", "scontrol", "--oneliner", "show", "job", number)
+
+    wait_for("the job runs", 60, lambda: "JobState=RUNNING" in state())
+    full.ok("snapshot", "save", "busy", "--name", "full")
+    assert "JobState=RUNNING" in state() or "JobState=COMPLETED" in state()
+    wait_for("the job that went on is done", 120, lambda: "JobState=COMPLETED" in state())
+    full.ok("snapshot", "restore", "busy")
+    wait_for("the job that was brought back is done", 180, lambda: "JobState=COMPLETED" in state())
+    assert "through" in tell(full, "full", "cpu-0", "cat", "/home/nucci/saved.out")
+    full.ok("snapshot", "rm", "busy", "--name", "full")
+
+
+def test_a_lab_that_was_destroyed_is_brought_back_whole(full: User, world_before: World) -> None:
+    kept = World.now()
+    assert kept.domains
+    full.ok("destroy", "full")
+    gone = World.now()
+    assert gone.domains == world_before.domains
+    assert gone.networks == world_before.networks
+    assert gone.volumes == world_before.volumes
+    assert gone.leases == world_before.leases
+    assert "restore" in full.ok("up", "full", "--dry-run").out
+    said = full.ok("up", "full")
+    assert "verified:" in said.out
+    assert "restore" in steps(full, "full")
+    assert "converge" not in steps(full, "full")
+    assert "nothing changed" in full.ok("up", "full").out
+
+
+def test_a_lab_that_was_brought_back_is_as_good_as_a_new_one(full: User) -> None:
+    full.ok("verify", "--name", "full")
+    assert full.ok("converge", "full", "--json").json()["changed_tasks"] == []
+
+
+# The small lab
+
+
+@pytest.fixture(scope="module")
+def small(user: User) -> Iterator[User]:
+    user.ok("up", "cpu", "--name", SMALL)
+    yield user
+    user("destroy", SMALL)
+    for one in snapshots(user, SMALL).values():
+        user("snapshot", "rm", str(one["id"]))
+
+
+def healthy(user: User) -> None:
+    assert user.ok("status", "--name", SMALL, "--json").json()["problems"] == []
+    user.ok("verify", "--quick", "--name", SMALL)
+
+
+@pytest.mark.parametrize("moment", ["saving its memory", "stood still for"])
+def test_a_save_that_is_killed_leaves_a_lab_that_up_and_prune_put_right(small: User, moment: str) -> None:
+    _killed(small, ("snapshot", "save", "dead", "--name", SMALL), moment)
+    assert "dead" not in snapshots(small, SMALL)
+    small.ok("up", "cpu", "--name", SMALL)
+    small.ok("prune")
+    assert not drafts(small)
+    healthy(small)
+
+
+def test_an_interrupted_save_lets_the_lab_go_on(small: User) -> None:
+    said = _killed(small, ("snapshot", "save", "cut", "--name", SMALL), "saving its memory", signal.SIGINT)
+    assert said.code == 130
+    assert "cut" not in snapshots(small, SMALL)
+    assert not drafts(small)
+    healthy(small)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.4, 0.8])
+def test_a_restore_that_is_killed_is_done_again_by_up(small: User, after: float) -> None:
+    _killed(small, ("reset", SMALL), "brought back", after=after)
+    small.ok("up", "cpu", "--name", SMALL)
+    healthy(small)
+
+
+def test_a_restore_that_is_killed_can_be_destroyed(small: User) -> None:
+    _killed(small, ("reset", SMALL), "brought back", after=0.3)
+    small.ok("destroy", SMALL)
+    left = World.now()
+    for kind in (left.domains, left.networks, left.volumes, left.leases):
+        assert not [name for name in kind if f"_{SMALL}_" in name]
+    small.ok("up", "cpu", "--name", SMALL)
+
+
+def test_a_snapshot_goes_through_a_file_to_another_cache(small: User, tmp_path: Path) -> None:
+    tell(small, SMALL, "all", "echo here > /root/here")
+    small.ok("snapshot", "save", "travels", "--name", SMALL)
+    file = tmp_path / "travels.snapshot"
+    small.ok("snapshot", "export", "travels", str(file), "--name", SMALL)
+    assert file.stat().st_mode & 0o077 == 0
+    small.ok("destroy", SMALL)
+    other = User(small.home, {"LABCTL_SNAPSHOTS": str(tmp_path / "other")})
+    other.ok("snapshot", "import", str(file))
+    other.ok("snapshot", "restore", "travels")
+    assert "here" in tell(other, SMALL, "all", "cat", "/root/here")
+    healthy(other)
+    other.ok("snapshot", "rm", "travels")
+    small.ok("snapshot", "rm", "travels")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "a bit turned"])
+def test_a_damaged_snapshot_is_said_so_and_the_lab_is_built(small: User, damage: str) -> None:
+    saved = snapshots(small, SMALL)[""]
+    memory = next(Path(str(saved["path"])).glob("*.memory.zst"))
+    small.ok("destroy", SMALL)
+    with memory.open("r+b") as stream:
+        if damage == "cut short":
+            stream.truncate(memory.stat().st_size // 2)
+        else:
+            stream.seek(memory.stat().st_size // 2)
+            byte = stream.read(1)
+            stream.seek(-1, os.SEEK_CUR)
+            stream.write(bytes([byte[0] ^ 1]))
+    said = small.ok("up", "cpu", "--name", SMALL)
+    assert "damaged" in said.err
+    assert memory.name in said.err
+    assert "converge" in steps(small, SMALL)
+    small.ok("destroy", SMALL)
+    assert "damaged" not in small.ok("up", "cpu", "--name", SMALL).err  # it was saved anew
+    assert "restore" in steps(small, SMALL)
+
+
+def test_a_snapshot_of_another_kind_of_host_is_not_used(small: User) -> None:
+    saved = snapshots(small, SMALL)[""]
+    manifest = Path(str(saved["path"])) / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    facts["host"]["qemu"] = "1"
+    manifest.write_text(json.dumps(facts))
+    refused = small("snapshot", "restore", str(saved["id"]))
+    assert refused.code == 9
+    assert "another kind of host" in refused.err
+    healthy(small)  # nothing was touched
+
+
+def test_what_nobody_needs_is_pruned(small: User) -> None:
+    small.ok("destroy", SMALL)
+    gone = small.ok("prune", "--days", "0", "--json").json()
+    assert any(SMALL in one["what"] for one in gone)
+    assert "" not in snapshots(small, SMALL)
+    assert not [name for name in World.now().volumes if name.startswith(STAGED) and SMALL in name]
+
+
+def _killed(
+    user: User, words: tuple[str, ...], moment: str, number: int = signal.SIGKILL, *, after: float = 0.0
+) -> Said:
+    """A command that is sent a signal some seconds after it has said these words."""
+    busy = user.start(*words)
+    assert busy.stdout is not None
+    said = ""
+    for line in busy.stdout:
+        said += line
+        if moment in line:
+            break
+    assert moment in said, said
+    time.sleep(after)
+    os.kill(busy.pid, number)
+    rest, _ = busy.communicate(timeout=120)
+    return Said(busy.returncode, said + rest, "")
