@@ -1,4 +1,4 @@
-"""Snapshots of real labs: `full` is put back and brought back; a small one has damaged snapshots and killed commands."""
+"""Snapshots of real labs: `full` is put back and brought back; a small one is damaged, killed half way, carried off."""
 
 from __future__ import annotations
 
