@@ -189,7 +189,8 @@ def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
 
 def _old_boxes(needed: set[str], days: float) -> Iterator[Box]:
     for one in box.boxes():
-        if one.vagrant_name not in needed and one != box.current(one.name) and box.older(one, days):
+        current = box.is_own(one.name) and one == box.current(one.name)  # others have no recipe any more
+        if one.vagrant_name not in needed and not current and box.older(one, days):
             yield one
 
 

@@ -355,6 +355,7 @@ class Lab:
             reporter.note(f"{error}\nso the lab is built anew")
         boot.disconnect_all(self.name)
         self.provider.destroy(self.name, self.directory)
+        self.files.make()
         self.files.remember(Record(origin=self.files.record().origin))
         return None
 

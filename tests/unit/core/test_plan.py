@@ -130,3 +130,66 @@ def test_nothing_is_verified_against_the_users_will() -> None:
     unasked = replace(WANTED, verify=False)
     assert plan(unasked, replace(UP, verified="")) == ()
     assert [action.kind for action in plan(unasked, Observed({}, {}))] == ["create", "create", "converge"]
+
+
+# Snapshots
+
+SAVING = replace(WANTED, save=True)
+SAVE = Action("snapshot", "", "the next up takes seconds")
+SAVED = "just this was saved"
+
+
+def kinds(wanted: Wanted, observed: Observed) -> list[str]:
+    return [action.kind for action in plan(wanted, observed)]
+
+
+def test_a_lab_that_was_verified_is_saved() -> None:
+    assert plan(SAVING, Observed({}, {}))[-2:] == (VERIFY, SAVE)
+    assert kinds(SAVING, replace(UP, verified="")) == ["verify", "snapshot"]
+
+
+def test_what_is_not_verified_is_not_saved() -> None:
+    assert plan(SAVING, UP) == ()
+    assert "snapshot" not in kinds(replace(SAVING, verify=False), Observed({}, {}))
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [Observed({}, {}), replace(UP, torn=True)],
+    ids=["nothing", "half of one that was brought back"],
+)
+def test_what_was_saved_is_brought_back_and_nothing_else_is_done(observed: Observed) -> None:
+    assert plan(SAVING, replace(observed, saved=SAVED)) == (
+        Action("restore", "", SAVED),
+        Action("verify", "", "machines were brought back"),
+    )
+    assert kinds(replace(SAVING, verify=False), replace(observed, saved=SAVED)) == ["restore"]
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_no_machine_is_thrown_away_for_a_snapshot(state: str) -> None:
+    observed = replace(UP, states={"head": state}, saved=SAVED)
+    assert "restore" not in kinds(SAVING, observed)
+    assert "recreate" not in kinds(SAVING, observed)
+
+
+def test_machines_of_a_restore_that_was_cut_off_are_made_anew() -> None:
+    observed = replace(UP, states={"head": "suspended", "old": "running"}, torn=True)
+    why = "it was being brought back and that was cut off"
+    assert machines(SAVING, observed) == [
+        ("remove", "old", "it is not in the definition"),
+        ("recreate", "head", why),
+        ("create", "node", "it has no machine yet"),
+    ]
+    assert kinds(SAVING, observed)[-3:] == ["converge", "verify", "snapshot"]
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "torn"])
+def test_who_wants_it_fresh_gets_every_machine_anew_and_no_snapshot(*, torn: bool) -> None:
+    fresh = replace(SAVING, fresh=True)
+    assert machines(fresh, replace(UP, saved=SAVED, torn=torn)) == [
+        ("recreate", "head", "all shall be fresh"),
+        ("recreate", "node", "all shall be fresh"),
+    ]
+    assert kinds(fresh, UP) == ["recreate", "recreate", "converge", "verify", "snapshot"]
+    assert kinds(fresh, replace(Observed({}, {}), saved=SAVED))[:2] == ["create", "create"]
