@@ -19,12 +19,10 @@ from labctl.providers.machine_xml import placed
 
 _PULL_DEADLINE = 300.0  # seconds to copy what lies between a disk and its box
 _POLL = 0.05  # seconds between two looks at that
-# Pages are given back in blocks of 2 MiB, so free memory is brought together. What is asked first of a machine that was
-# brought back is read again at once: it would cost most then.
+# What is asked first of a machine that was brought back is read again at once: it would cost most then.
 _SLIM = """
 sync
 echo 3 > /proc/sys/vm/drop_caches
-echo 1 > /proc/sys/vm/compact_memory
 date
 getent passwd root
 command -v sinfo && sinfo

@@ -34,7 +34,7 @@ LAB_FILES = (
     ".inventory.json",  # it could be made again, in half a second
     ".vagrant",
 )
-_SLIM = 5.0  # seconds until machines have handed freed memory back; Linux does it two seconds later
+_SLIM = 2.5  # seconds until machines have handed freed memory back; Linux does it two seconds later
 _PIPE = 1 << 20  # bytes; the kernel's limit for everybody
 _POLL = 0.01  # seconds between two looks whether somebody reads a pipe
 

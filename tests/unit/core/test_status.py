@@ -14,15 +14,11 @@ from labctl.definition.models import Definition
 from labctl.providers.base import Found, MachineState
 from labctl.status import NodeStatus, PartitionStatus, SlurmView
 
-# As sinfo of Slurm 22.05.8 answers: a line a node in each of its partitions, a line a state of a partition.
+# As sinfo of Slurm 22.05.8 answers: a line for each node in each of its partitions.
 ANSWER = """\
-node|cpu-0|idle|none
-node|cpu-1|down*|Not responding
-node|cpu-1|down*|Not responding
-node|gpu-0|drained|disk | fan | both
-partition|cpu*|cpu-0|1:00:00
-partition|cpu*|cpu-1|1:00:00
-partition|gpu|gpu-0|infinite
+cpu-0|idle|cpu*|1:00:00|none
+cpu-1|down*|cpu*|1:00:00|Not responding
+gpu-0|drained|gpu|infinite|disk | fan | both
 """
 
 
