@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from labctl.errors import UsageError
+from labctl.snapshots import Snapshot
 from labctl.steps.converge import ConvergeResult
+from labctl.steps.snapshot import Saved
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class FakeLab:
     base: Path | None = None
     definition: Any = None
     user: str | None = None
+    saved: Snapshot | None = None
 
     NODES: ClassVar = {"all": ("slurmctld-0", "cpu-0", "cpu-1"), "@slurmd": ("cpu-0", "cpu-1")}
 
@@ -166,6 +169,24 @@ class FakeLab:
 
     def stop(self, reporter: Any, nodes: str = "", *, force: bool = False) -> None:
         self._do(f"stop {nodes} {force}", reporter)
+
+    def of(self, saved: Snapshot, *, base: Path) -> FakeLab:
+        self.calls.append(f"of {saved.id}")
+        self.base = base
+        return self
+
+    def save_snapshot(self, reporter: Any, label: str) -> Saved:
+        self._do(f"save {label}", reporter)
+        assert self.saved is not None
+        return Saved(self.saved, 1.26)
+
+    def restore_snapshot(self, reporter: Any, saved: Snapshot) -> None:
+        self._do(f"restore {saved.id}", reporter)
+
+    def reset(self, reporter: Any) -> Snapshot:
+        self._do("reset", reporter)
+        assert self.saved is not None
+        return self.saved
 
     def destroy(self, reporter: Any) -> None:
         self._do("destroy", reporter)

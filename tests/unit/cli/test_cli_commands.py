@@ -49,6 +49,8 @@ def test_up_hands_its_options_on(cli: Cli, lab: FakeLab) -> None:
     cli("up", "cpu", "--name", "play", "--no-verify", "--set", "vars.a=1", "--set", "vars.b=2")
     assert lab.calls == ["define play auto", "up verify=False fresh=False"]
     assert lab.definition.vars == {"a": 1, "b": 2}
+    cli("up", "cpu", "--fresh")
+    assert lab.calls[-1] == "up verify=True fresh=True"
 
 
 def test_up_goes_on_with_a_lab_by_its_name(cli: Cli, lab: FakeLab, work: Path) -> None:
@@ -72,6 +74,8 @@ def test_dry_run_prints_the_plan_and_touches_nothing(cli: Cli, lab: FakeLab) -> 
     lab.actions = (Action("create", "cpu-0", "does not exist"),)
     assert cli("up", "--dry-run").out == "ACTION  NODE   WHY\ncreate  cpu-0  does not exist\n"
     assert json.loads(cli("up", "--dry-run", "--json").out)[0]["kind"] == "create"
+    cli("up", "--dry-run", "--fresh", "--no-verify")
+    assert lab.calls[-1] == "plan verify=False fresh=True"
     lab.actions = ()
     assert "nothing to do" in cli("up", "--dry-run").out
     assert "up verify=True fresh=False" not in lab.calls
