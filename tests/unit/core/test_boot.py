@@ -175,6 +175,44 @@ def test_an_address_without_anybody_does_not_answer(monkeypatch: pytest.MonkeyPa
     assert boot._listens(str(IPv4Address("127.0.0.1"))) is False
 
 
+def test_machines_that_ran_before_need_but_take_a_connection(
+    layout: Layout, view: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def accepts(address: str) -> bool:
+        asked.append(address)
+        return asked.count(address) > 2
+
+    monkeypatch.setattr(boot, "_accepts", accepts)
+    monkeypatch.setattr(boot, "_POLL", 0.01)
+    boot.await_ports(layout, view)
+    assert {asked.count(address) for address in addresses(layout).values()} == {3}
+    assert {(line.text, line.state) for line in view.nodes.values()} == {("answers", "ok")}
+
+
+def test_one_that_does_not_come_back_is_named(
+    layout: Layout, view: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = addresses(layout)["cpu-1"]
+    monkeypatch.setattr(boot, "_accepts", lambda other: other != address)
+    monkeypatch.setattr(boot, "_PORT_DEADLINE", 0.05)
+    with pytest.raises(BootError, match=f"cpu-1 does not answer at {address}"):
+        boot.await_ports(layout, view)
+
+
+def test_a_port_that_nobody_listens_on_takes_no_connection(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, port = socket.create_connection, server.getsockname()[1]
+    monkeypatch.setattr(
+        socket, "create_connection", lambda where, timeout: real((where[0], port), timeout=timeout)
+    )
+    assert boot._accepts("127.0.0.1")
+    server.close()
+    assert not boot._accepts("127.0.0.1")
+
+
 def test_host_keys_are_forgotten_of_those_made_anew_alone(tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     boot.forget_host_keys(tmp_path, ["10.0.0.1"])

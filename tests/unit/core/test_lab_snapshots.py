@@ -132,6 +132,15 @@ def test_a_machine_that_is_there_is_not_thrown_away_for_a_snapshot(world: World,
     assert saver.did("brought") == []
 
 
+def test_a_machine_that_was_frozen_is_told_the_time(world: World, saver: FakeSaver, notes: Notes) -> None:
+    up(world)
+    for bring_on in (lambda: up(world), lambda: lab(world).start(notes, "cpu-0")):
+        world.provider.machines["small", "cpu-0"] = "suspended"
+        saver.calls.clear()
+        bring_on()
+        assert next(call for call in saver.calls if call.startswith("clock")) == "clock cpu-0"
+
+
 def test_another_definition_is_built_and_saved_beside_the_first(
     world: World, saver: FakeSaver, notes: Notes
 ) -> None:

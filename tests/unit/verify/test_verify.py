@@ -17,13 +17,14 @@ import pytest
 from labctl.console import PlainReporter
 from labctl.errors import VerifyError
 from labctl.steps import verify as step
-from labctl.steps.verify import SuiteFailed, VerifyResult, verify
+from labctl.steps.verify import SuiteFailed, Through, VerifyResult, verify
 from labctl.steps.verify_report import words
 
 CONFTEST = """
 import pytest
 def pytest_addoption(parser):
-    parser.addoption("--inventory")
+    for option in ("--inventory", "--inventory-cache", "--through"):
+        parser.addoption(option)
     parser.addoption("--disruptive", action="store_true")
 def pytest_generate_tests(metafunc):
     if "node" in metafunc.fixturenames:
@@ -34,6 +35,7 @@ PYTEST_INI = """
 addopts = --assert=plain --tb=short --strict-markers
 markers =
     quick: some
+    job: runs a job
     disruptive: reboots
 """
 
@@ -190,16 +192,37 @@ def test_a(number): assert False, f"cause {number}"
     assert len(caught.value.result.failures) == 9
 
 
-@pytest.mark.parametrize(("level", "passed"), [("quick", 1), ("full", 2), ("disruptive", 1)])
+@pytest.mark.parametrize(("level", "passed"), [("restored", 1), ("quick", 2), ("full", 3), ("disruptive", 1)])
 def test_a_level_chooses_the_tests(bench: Bench, level: step.Level, passed: int) -> None:
     bench.write("""
 @pytest.mark.quick
 def test_answers(): pass
+@pytest.mark.quick
+@pytest.mark.job
+def test_job(): pass
 def test_mounts(): pass
 @pytest.mark.disruptive
 def test_reboot(pytestconfig): assert pytestconfig.getoption("--disruptive"), "not told"
 """)
     assert bench.run(level=level).passed == passed
+
+
+def test_nodes_may_be_asked_in_another_way_with_what_that_needs(bench: Bench) -> None:
+    bench.write("""
+def test_way(pytestconfig):
+    assert pytestconfig.getoption("--through") == "module:function", pytestconfig.getoption("--through")
+    assert os.environ["PREFIX"] == "labctl_full_"
+""")
+    assert bench.run(through=Through("module:function", {"PREFIX": "labctl_full_"})).passed == 1
+    with pytest.raises(SuiteFailed, match="1 of 1 tests failed"):
+        bench.run()
+
+
+def test_what_ansible_says_of_the_inventory_is_kept_beside_it(bench: Bench) -> None:
+    bench.write(f"""
+def test_cache(pytestconfig): assert pytestconfig.getoption("--inventory-cache") == "{bench.folder}/.inventory.json"
+""")
+    assert bench.run().passed == 1
 
 
 def test_an_expression_chooses_among_them(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import clusterfacts
 import pytest
-from clusterfacts.connection import Connections, NodeError
+from clusterfacts.connection import Connections, NodeError, transport
 
 SSH = "-F /lab/ssh_config -o LogLevel=ERROR"
 
@@ -87,6 +87,26 @@ def test_secrets_stand_in_no_command_line(ssh: Path) -> None:
     answer = connections(ansible_host="10.1.2.3").ask("cpu-0", "cat", stdin="s3cret\n")
     assert answer.stdout == "s3cret\n"
     assert "s3cret" not in (ssh / "calls").read_text()
+
+
+def nobody(node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, str, str]:
+    del script, stdin, deadline
+    raise OSError(f"the guest agent of {node} does not answer")
+
+
+def told(node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, str, str]:
+    return 3, f"{node} {script} {stdin}", f"{deadline:.0f}"
+
+
+def test_nodes_are_asked_in_another_way_where_there_is_one(ssh: Path) -> None:
+    inventory = {"_meta": {"hostvars": {"cpu-0": {}}}, "all": {"hosts": ["cpu-0"]}}
+    answer = Connections(Path("hosts.yml"), inventory, transport(f"{__name__}:told")).ask(
+        "cpu-0", "id", stdin="in", deadline=7
+    )
+    assert (answer.code, answer.stdout, answer.stderr) == (3, "cpu-0 id in", "7")
+    with pytest.raises(NodeError, match="cpu-0 cannot be reached: the guest agent of cpu-0 does not answer"):
+        Connections(Path("hosts.yml"), inventory, nobody).ask("cpu-0", "id")
+    assert not (ssh / "calls").exists()
 
 
 def test_a_momentary_failure_to_connect_is_tried_again(ssh: Path) -> None:

@@ -35,7 +35,7 @@ def read(path: Path, cache: Path | None = None) -> dict[str, Any]:
     if cache is None:
         return _listed(path)
     key = _digest(path)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(cache.read_text())
         if known["key"] == key:
             kept: dict[str, Any] = known["inventory"]

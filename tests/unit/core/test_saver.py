@@ -1,0 +1,105 @@
+"""Libvirt's half of snapshots, on the hypervisor that libvirt has for tests: disks in the pool, and who needs them."""
+
+from __future__ import annotations
+
+import io
+from xml.etree import ElementTree as ET
+
+import libvirt
+import pytest
+from hypervisors import Stream, machine, volume
+
+from labctl.errors import BootError
+from labctl.providers.libvirt import Hypervisor
+from labctl.providers.saver import LibvirtSaver
+
+DISK = "labctl-snapshot-abc_cpu-0.img"
+
+
+@pytest.fixture
+def saver(hypervisor: Hypervisor) -> LibvirtSaver:
+    return LibvirtSaver(hypervisor)
+
+
+def stage(saver: LibvirtSaver, name: str = DISK) -> None:
+    saver.stage(name, io.BytesIO(b"a qcow2"), 7, 16 << 30)
+
+
+def test_what_saved_machines_depend_on(saver: LibvirtSaver, hypervisor: Hypervisor) -> None:
+    facts = saver.facts()
+    assert set(facts) == {"qemu", "libvirt", "pool"}
+    assert all(facts.values())
+    assert (
+        hypervisor.pool().createXML("<volume><name>x</name><capacity>0</capacity></volume>").path()
+        == f"{facts['pool']}/x"
+    )
+
+
+def test_a_saved_disk_is_in_the_pool_once_it_is_whole(
+    saver: LibvirtSaver, hypervisor: Hypervisor, stream: Stream
+) -> None:
+    assert not saver.staged(DISK)
+    stage(saver)
+    assert saver.staged(DISK)
+    assert (stream.taken, stream.finished) == (b"a qcow2", True)
+    assert hypervisor.pool().storageVolLookupByName(DISK).info()[1] == 16 << 30
+    stream.limit = 0
+    with pytest.raises(BootError, match="storage pool"):
+        stage(saver, "labctl-snapshot-def_cpu-0.img")
+    assert not saver.staged("labctl-snapshot-def_cpu-0.img")
+
+
+@pytest.mark.usefixtures("stream")
+def test_a_new_disk_stands_on_the_saved_one_and_takes_the_place_of_the_old(
+    saver: LibvirtSaver, hypervisor: Hypervisor
+) -> None:
+    stage(saver)
+    volume(hypervisor, "labctl_full_cpu-0.img")
+    path = saver.new_disk("full", "cpu-0", DISK)
+    made = hypervisor.pool().storageVolLookupByName("labctl_full_cpu-0.img")
+    assert made.path() == path
+    assert made.info()[1] == 16 << 30
+    below = hypervisor.volumes()[DISK]
+    assert ET.fromstring(made.XMLDesc()).findtext("backingStore/path") == below  # noqa: S314 - libvirt's
+
+
+@pytest.mark.usefixtures("stream")
+def test_saved_disks_are_removed_by_their_snapshot_unless_a_machine_stands_on_one(
+    saver: LibvirtSaver, hypervisor: Hypervisor
+) -> None:
+    for name in (DISK, "labctl-snapshot-abc_head.img", "labctl-snapshot-abcd_head.img"):
+        stage(saver, name)
+    saver.new_disk("full", "cpu-0", DISK)
+    saver.unstage("labctl-snapshot-abc_")
+    assert saver.staged(DISK)
+    assert saver.staged("labctl-snapshot-abc_head.img")
+    hypervisor.remove_machines("full")
+    saver.unstage("labctl-snapshot-abc_")
+    assert {name for name in hypervisor.volumes() if name.startswith("labctl")} == {
+        "labctl-snapshot-abcd_head.img",
+        "labctl-snapshot-abcd_head.img.whole",
+    }
+
+
+def test_machines_are_frozen_and_go_on_and_are_switched_off(
+    saver: LibvirtSaver, hypervisor: Hypervisor
+) -> None:
+    domain = machine(hypervisor, "full", "cpu-0")
+    saver.resume("full", "cpu-0")  # it runs, and is left alone
+    saver.pause("full", "cpu-0")
+    assert domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
+    saver.resume("full", "cpu-0")
+    assert domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+    for _ in range(2):
+        saver.switch_off("full", "cpu-0")
+    assert domain.state()[0] == libvirt.VIR_DOMAIN_SHUTOFF
+    with pytest.raises(BootError, match="cpu-9 of full has no machine"):
+        saver.switch_off("full", "cpu-9")
+    saver.abandon("full", "cpu-9")  # whoever is gone writes nothing
+
+
+def test_a_machine_is_described_in_libvirts_words(saver: LibvirtSaver, hypervisor: Hypervisor) -> None:
+    machine(hypervisor, "full", "cpu-0")
+    described = saver.describe("full", "cpu-0")
+    for text in (described.defined, described.running):
+        assert ET.fromstring(text).findtext("name") == "labctl_full_cpu-0"  # noqa: S314 - libvirt's
