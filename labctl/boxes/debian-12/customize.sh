@@ -47,6 +47,7 @@ chroot "$root" mktirfs --auto-modules=no --microcode=no --include-modules=virtio
     -o "/boot/initrd.img-$release" "$release"
 
 # Nothing that one machine has and the next must not have.
-rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/munge/munge.key" "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
+rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/munge/munge.key" "$root/var/lib/dbus/machine-id" "$root/etc/hostname" \
+    "$root/etc/resolv.conf"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
 : > "$root/etc/machine-id"
