@@ -70,7 +70,7 @@ def test_a_job_that_ran_while_the_lab_was_saved_comes_to_its_end(full: User) -> 
     wait_for("the job that went on is done", 120, lambda: "JobState=COMPLETED" in state())
     full.ok("snapshot", "restore", "busy")
     wait_for("the job that was brought back is done", 180, lambda: "JobState=COMPLETED" in state())
-    assert "through" in tell(full, "full", "cpu-0", "cat", "/home/nucci/saved.out")
+    assert "through" in full.ok("ssh", "--name", "full", "-l", "nucci", "cpu-0", "--", "cat saved.out").out
     full.ok("snapshot", "rm", "busy", "--name", "full")
 
 
