@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from labctl.resources import resource
 
 
@@ -14,6 +12,8 @@ def render(template: str, **values: Any) -> str:
 
     In Ruby's templates every value goes through the filter `ruby`.
     """
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - slow, and most commands render nothing
+
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import ansible_runner
-
 from labctl.console import StepView
 from labctl.errors import ConvergeError
 from labctl.resources import resource
@@ -84,6 +82,8 @@ def converge(
         ConvergeError: a task failed, a host did not answer, or Ansible could not start.
         KeyboardInterrupt: the user interrupted; nothing of Ansible is left running.
     """
+    import ansible_runner  # noqa: PLC0415 - slow, and most commands do without
+
     collector = Collector(view)
     cancel = _Cancel(collector)
     with ExitStack() as stack:
