@@ -32,8 +32,8 @@ class Removed:
 def key(definition: Definition) -> str:
     """Content hash of all that a verified lab is made of, but for its secrets and this host."""
     digest = hashlib.sha256(target.key(definition).encode())
-    suite = resource("tests/verify")
-    for path in [resource("Vagrantfile.j2"), *sorted(suite.rglob("*"))]:
+    suite, code = resource("tests/verify"), Path(__file__).parent
+    for path in [resource("Vagrantfile.j2"), *sorted(suite.rglob("*")), *sorted(code.rglob("*.py"))]:
         if path.is_file() and path.suffix != ".pyc":
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -184,6 +184,8 @@ def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
                 saver.unstage(f"{one.vagrant_name}_")
     if not dry_run:
         snapshots.sweep()
+        if saver is not None:
+            saver.unstage_others({one.id for one in snapshots.snapshots()})
     return removed
 
 

@@ -343,8 +343,17 @@ class Lab:
             self._converge(reporter)
         proven = self._verify(reporter) if "verify" in kinds else None
         if "snapshot" in kinds:
-            self._save(reporter, label="")
+            self._keep(reporter)
         return proven
+
+    def _keep(self, reporter: Reporter) -> None:
+        """Save the lab for the next `up`. It is up and proven, whether or not that works."""
+        try:
+            self._save(reporter, label="")
+        except LabError as error:
+            reporter.note(
+                f"{error}\nso the next up of {self.name} builds it; the lab itself is up and verified"
+            )
 
     def _brought_back(self, saved: Snapshot, reporter: Reporter) -> VerifyResult | None:
         """What verify said of the lab as it was saved; None, and nothing left, if it could not be brought back."""
@@ -398,9 +407,10 @@ class Lab:
         except BaseException:
             self.files.note(snapshot=before)
             raise
+        finally:
+            clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
         for one in replaced:
             keeping.remove(one, saver)
-        clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
         return saved
 
     def _agent(self) -> Through | None:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labctl import lock
 from labctl.errors import LockedError, SnapshotError, UsageError
+from labctl.providers.base import STAGED
 
 #: Raised when a snapshot of before could be misread.
 FORMAT = 1
@@ -126,7 +127,7 @@ class Snapshot(BaseModel):
     @property
     def volumes(self) -> str:
         """What the names of its disks in the storage pool begin with."""
-        return f"labctl-snapshot-{self.id}_"
+        return f"{STAGED}{self.id}_"
 
     def note_use(self) -> None:
         """It was used just now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -17,6 +17,8 @@ MachineState = Literal["running", "stopped", "suspended", "crashed"]
 # Domain and volume names of a lab begin with this and end with the node's name. Lab names have no underscore, so
 # the parts can be told apart, and everything of a lab is found without any file of it.
 PREFIX = "labctl_"
+# What the names of saved disks in the storage pool begin with; the id of the snapshot and the node follow.
+STAGED = "labctl-snapshot-"
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,9 @@ class Saver(Protocol):
 
     def unstage(self, prefix: str) -> None:
         """Delete the saved disks whose names begin so, but for those that a machine stands on."""
+
+    def unstage_others(self, kept: Collection[str]) -> None:
+        """Delete saved disks of snapshots that are not among these ids, but for those that a machine stands on."""
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
         """A new disk for a machine, on top of a saved one; its path."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree as ET
@@ -13,7 +14,7 @@ import libvirt
 
 from labctl.errors import BootError, SnapshotError
 from labctl.providers import agent
-from labctl.providers.base import Answer, MachineXml, Place, Sink
+from labctl.providers.base import STAGED, Answer, MachineXml, Place, Sink
 from labctl.providers.libvirt import Hypervisor, domain_name
 from labctl.providers.machine_xml import placed
 
@@ -189,16 +190,29 @@ class LibvirtSaver:
         self._hypervisor.upload(volume, source, size, capacity=capacity, form="qcow2")
 
     def unstage(self, prefix: str) -> None:
-        """Delete the saved disks whose names begin so, but for those that a machine stands on."""
+        """Delete the saved disks whose names begin so, if no machine stands on any of them."""
+        volumes, needed = self._volumes()
+        doomed = [volume for volume in volumes if volume.name().startswith(prefix)]
+        if not any(volume.path() in needed for volume in doomed):
+            for volume in doomed:
+                volume.delete()
+
+    def unstage_others(self, kept: Collection[str]) -> None:
+        """Delete saved disks of snapshots that are not among these ids, but for those that a machine stands on."""
+        volumes, needed = self._volumes()
+        for volume in volumes:
+            id_, saved, _ = volume.name().removeprefix(STAGED).partition("_")
+            if volume.name().startswith(STAGED) and saved and id_ not in kept:
+                base = volume.path().removesuffix(".whole")
+                if base not in needed:
+                    volume.delete()
+
+    def _volumes(self) -> tuple[list[Any], set[str | None]]:
+        """All volumes of the pool, and the paths of those that others stand on."""
         pool = self._hypervisor.pool()
         pool.refresh()
         volumes = pool.listAllVolumes()
-        needed = {ET.fromstring(volume.XMLDesc()).findtext("backingStore/path") for volume in volumes}  # noqa: S314
-        doomed = [volume for volume in volumes if volume.name().startswith(prefix)]
-        if any(volume.path() in needed for volume in doomed):
-            return
-        for volume in doomed:
-            volume.delete()
+        return volumes, {ET.fromstring(volume.XMLDesc()).findtext("backingStore/path") for volume in volumes}  # noqa: S314
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
         """A new disk for a machine, on top of a saved one; its path."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from labctl.steps.recipe import Recipe, names, recipe
 
 _SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
 
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9.-]* [0-9a-f]+")  # name and version of a box
 _WORKSHOPS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 
 # A direct boot from the box's own kernel; whoever uses the box without labctl logs in with Vagrant's well-known key,
@@ -194,7 +196,7 @@ def take_in(folder: Path) -> Box:
         BoxError: it is damaged.
     """
     box = _read(folder / "box.json")
-    if box is None:
+    if box is None or not _PLAIN.fullmatch(f"{box.name} {box.version}"):  # they are part of paths
         raise BoxError(f"{folder} has no box")
     box.check()
     _cache().mkdir(parents=True, exist_ok=True)

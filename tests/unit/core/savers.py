@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from labctl.errors import BootError, SnapshotError
-from labctl.providers.base import Answer, MachineState, MachineXml, Place, Sink
+from labctl.providers.base import STAGED, Answer, MachineState, MachineXml, Place, Sink
 
 HOST = {"qemu": "7002022", "libvirt": "9000000", "pool": "/pool"}
 Machine = tuple[str, str]
@@ -138,6 +138,11 @@ class FakeSaver:
             for volume in doomed:
                 del self.pool[volume]
         self._call("unstage", prefix)
+
+    def unstage_others(self, kept: Collection[str]) -> None:
+        stray = {volume for volume in self.pool if volume.removeprefix(STAGED).partition("_")[0] not in kept}
+        for volume in stray - set(self.below.values()):
+            del self.pool[volume]
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
         self.below[lab, node] = base

@@ -81,6 +81,20 @@ def test_saved_disks_are_removed_by_their_snapshot_unless_a_machine_stands_on_on
     }
 
 
+@pytest.mark.usefixtures("stream")
+def test_saved_disks_of_no_known_snapshot_go_unless_a_machine_stands_on_them(
+    saver: LibvirtSaver, hypervisor: Hypervisor
+) -> None:
+    for name in (DISK, "labctl-snapshot-lost_head.img", "labctl-snapshot-kept_head.img"):
+        stage(saver, name)
+    saver.new_disk("full", "cpu-0", DISK)
+    saver.unstage_others({"kept"})
+    assert {name for name in hypervisor.volumes() if name.startswith("labctl-")} == {
+        *(DISK, "labctl-snapshot-kept_head.img"),
+        *(f"{DISK}.whole", "labctl-snapshot-kept_head.img.whole"),
+    }
+
+
 def test_machines_are_frozen_and_go_on_and_are_switched_off(
     saver: LibvirtSaver, hypervisor: Hypervisor
 ) -> None:
