@@ -77,3 +77,7 @@ class SnapshotError(LabError):
     """A snapshot is missing, damaged, of elsewhere, or could not be taken or brought back."""
 
     exit_code = 9
+
+
+class DamagedError(SnapshotError):
+    """A snapshot is not what was saved, and of no use to anybody."""

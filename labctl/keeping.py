@@ -81,12 +81,12 @@ def equal(definition: Definition, files: LabFiles, saver: Saver) -> Snapshot | N
     return None
 
 
-def replaced(lab: str, label: str, key: str, secrets: str) -> tuple[Snapshot, ...]:
-    """The snapshots that a new one takes the place of: those of its name, or of the very same lab if `up` takes it."""
+def replaced(lab: str, label: str, key: str) -> tuple[Snapshot, ...]:
+    """The snapshots that a new one takes the place of: those of its name, or of an equal lab if `up` takes it."""
     return tuple(
         one
         for one in snapshots.snapshots()
-        if (one.lab, one.label) == (lab, label) and (label or (one.key, one.secrets) == (key, secrets))
+        if (one.lab, one.label) == (lab, label) and (label or one.key == key)
     )
 
 

@@ -25,7 +25,7 @@ from labctl import (
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import DefinitionError, LabError, SnapshotError
+from labctl.errors import DamagedError, DefinitionError, LabError, SnapshotError
 from labctl.files import LabFiles, Record
 from labctl.finding import LabSummary
 from labctl.plan import Action, Kind, Observed, Wanted, plan
@@ -362,6 +362,8 @@ class Lab:
             return self._verify(reporter, level="restored", through=self._agent())
         except LabError as error:
             reporter.note(f"{error}\nso the lab is built anew")
+            if isinstance(error, DamagedError):
+                keeping.remove(saved, self.provider.saver)
         boot.disconnect_all(self.name)
         self.provider.destroy(self.name, self.directory)
         self.files.make()
@@ -393,22 +395,18 @@ class Lab:
         saver, layout = keeping.saver_of(self.provider), self.layout()
         secret = keeping.secrets_of(self.files)
         key = keeping.key(self.definition) if not label else ""
-        replaced = keeping.replaced(self.name, label, key, secret)
         # Never that of another save: disks in the pool are known by it, and machines may still stand on them.
         id_ = snapshots.new_id(time.time_ns(), key, secret, label, self.name)
-        before = self.files.record().snapshot
-        self.files.note(snapshot=id_)  # it is saved with the lab
+        replaced = keeping.replaced(self.name, label, key)
         try:
             with self._step(reporter, "snapshot") as view:
                 host = keeping.host(saver, layout.driver)
                 saved = snapshot.save(
                     saver, layout, view, id_=id_, label=label, key=key, secrets=secret, host=host
                 )
-        except BaseException:
-            self.files.note(snapshot=before)
-            raise
         finally:
             clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
+        self.files.note(snapshot=id_)
         for one in replaced:
             keeping.remove(one, saver)
         return saved

@@ -22,7 +22,7 @@ import zstandard
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labctl import lock
-from labctl.errors import LockedError, SnapshotError, UsageError
+from labctl.errors import DamagedError, LockedError, SnapshotError, UsageError
 from labctl.providers.base import STAGED
 
 #: Raised when a snapshot of before could be misread.
@@ -184,7 +184,7 @@ def check(snapshot: Snapshot) -> None:
     What rots on a disk without being written is found when it is unpacked: zstd has a checksum of its own.
 
     Raises:
-        SnapshotError: a file is missing, cut short or changed.
+        DamagedError: a file is missing, cut short or changed.
     """
     stamps = _stamps(snapshot)
     checked = snapshot.path / "checked.json"
@@ -214,7 +214,7 @@ def _check(path: Path, piece: Piece, snapshot: Snapshot) -> None:
         why = f"{path} is not the file that was saved"
     else:
         return
-    raise SnapshotError(
+    raise DamagedError(
         f"the snapshot {snapshot.name} is damaged", why=why, hint=f"labctl snapshot rm {snapshot.id}"
     )
 
@@ -320,7 +320,7 @@ def unpack(path: Path, sink: IO[bytes]) -> None:
     """Write a packed file's content to a stream.
 
     Raises:
-        SnapshotError: the file is damaged.
+        DamagedError: the file is damaged.
     """
     try:
         with path.open("rb") as reading:
@@ -328,7 +328,7 @@ def unpack(path: Path, sink: IO[bytes]) -> None:
                 reading, sink, read_size=_CHUNK // 4, write_size=_CHUNK // 2
             )
     except zstandard.ZstdError as error:
-        raise SnapshotError(f"{path} is damaged", why=str(error)) from error
+        raise DamagedError(f"{path} is damaged", why=str(error)) from error
 
 
 @contextmanager
@@ -336,13 +336,13 @@ def unpacking(path: Path) -> Iterator[IO[bytes]]:
     """A stream of a packed file's content.
 
     Raises:
-        SnapshotError: the file is damaged.
+        DamagedError: the file is damaged.
     """
     try:
         with path.open("rb") as reading, zstandard.ZstdDecompressor().stream_reader(reading) as stream:
             yield stream
     except zstandard.ZstdError as error:
-        raise SnapshotError(f"{path} is damaged", why=str(error)) from error
+        raise DamagedError(f"{path} is damaged", why=str(error)) from error
 
 
 def tar_of(path: Path, directory: Path, names: Iterable[str]) -> Piece:
@@ -359,13 +359,13 @@ def untar(path: Path, directory: Path) -> None:
     """Unpack `tar_of`'s file; nothing of it lands outside of the directory.
 
     Raises:
-        SnapshotError: it cannot be read, or tries to.
+        DamagedError: it cannot be read, or tries to.
     """
     try:
         with tarfile.open(path) as archive:
             archive.extractall(directory, filter="data")
     except (OSError, tarfile.TarError) as error:
-        raise SnapshotError(f"{path} cannot be unpacked", why=str(error)) from error
+        raise DamagedError(f"{path} cannot be unpacked", why=str(error)) from error
 
 
 # One file for another machine

@@ -180,6 +180,7 @@ def test_a_damaged_snapshot_is_said_so_and_the_lab_is_built(small: User, damage:
     assert "damaged" in said.err
     assert memory.name in said.err
     assert "converge" in steps(small, SMALL)
+    assert not memory.exists()  # it is of no use to anybody
     small.ok("destroy", SMALL)
     assert "damaged" not in small.ok("up", "cpu", "--name", SMALL).err  # it was saved anew
     assert "restore" in steps(small, SMALL)
