@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -97,8 +98,18 @@ def follower(nodes: Sequence[str], view: StepView) -> Callable[[str], None]:
     return follow
 
 
+#: The first line of a Ruby stack trace: where, what, and the error's class.
+_RAISED = re.compile(r"^\S+\.rb:\d+:in `[^']*': (?P<what>.*) \([\w:]+\)$", re.MULTILINE)
+
+
 def reasons(log: str) -> str:
-    """What Vagrant says went wrong with several machines, without its Ruby stack traces; empty if it was not that."""
+    """What Vagrant says went wrong, without its Ruby stack traces; empty if it does not say.
+
+    Of several machines it says so in a summary; an error that it did not expect it lets Ruby print.
+    """
+    raised = _RAISED.search(log)
+    if raised:
+        return raised["what"]
     _, said, after = log.rpartition("errors that occurred are shown below.")
     shown = after.splitlines() if said else []
     lines = [line.replace("Please report this as a bug:", "").strip() for line in shown if ".rb:" not in line]

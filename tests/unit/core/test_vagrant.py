@@ -53,6 +53,16 @@ def test_errors_lose_their_ruby_traces() -> None:
     assert reasons(FAILED) == SHOWN
 
 
+def test_an_error_that_ruby_prints_is_told_without_its_trace() -> None:
+    log = """\
+==> cpu-0: Starting domain.
+/usr/lib/fog/vm_action.rb:7:in `create': Call to virDomainCreateWithFlags failed: Permission denied (Libvirt::Error)
+\tfrom /usr/lib/ruby/fog/vm_action.rb:7:in `vm_action'
+\tfrom /usr/lib/ruby/fog/server.rb:76:in `start'
+"""
+    assert reasons(log) == "Call to virDomainCreateWithFlags failed: Permission denied"
+
+
 def test_what_is_no_such_list_of_errors_is_not_taken_for_one() -> None:
     assert (
         reasons("==> cpu-0: Creating domain\nThere are errors in the configuration of this machine\n") == ""
