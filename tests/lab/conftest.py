@@ -94,6 +94,12 @@ class World:
     processes: frozenset[str]
     leases: frozenset[str]
 
+    def differs(self, before: World) -> dict[str, set[str]]:
+        """What came or went since then, by its kind; processes come and go by themselves."""
+        kinds = ("domains", "networks", "volumes", "links", "leases")
+        changes = {kind: set(getattr(self, kind) ^ getattr(before, kind)) for kind in kinds}
+        return {kind: changed for kind, changed in changes.items() if changed}
+
     @classmethod
     def now(cls) -> World:
         connection = libvirt.open("qemu:///system")

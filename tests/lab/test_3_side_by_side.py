@@ -53,21 +53,12 @@ def test_an_interrupt_while_machines_boot_leaves_what_destroy_removes(full: User
     assert busy.returncode == 130, said
     assert "labctl destroy cut" in said
     full.ok("destroy", "cut")
-    after = World.now()
-    assert after.domains == before.domains
-    assert after.networks == before.networks
-    assert after.volumes == before.volumes
-    assert after.links == before.links
-    assert after.leases == before.leases
+    assert World.now().differs(before) == {}
 
 
 def test_destroy_leaves_the_host_as_it_was(full: User, world_before: World) -> None:
     full.ok("destroy", "full")
     after = World.now()
-    assert after.domains == world_before.domains
-    assert after.networks == world_before.networks
-    assert after.volumes == world_before.volumes
-    assert after.links == world_before.links
-    assert after.leases == world_before.leases
+    assert after.differs(world_before) == {}
     assert after.processes <= world_before.processes
     assert not (full.home / ".labctl").exists()
