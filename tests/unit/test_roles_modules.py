@@ -385,6 +385,22 @@ def test_changed_units_are_read_by_systemd_first(conf: Path) -> None:
     assert systemd.calls == ["systemctl daemon-reload", "systemctl restart x.service"]
 
 
+def test_a_unit_that_takes_the_place_of_a_script_is_enabled_itself(conf: Path) -> None:
+    class Replaced(FakeSystemd):
+        def __call__(self, command: list[str], **options: Any) -> tuple[int, str, str]:
+            if command[1] == "daemon-reload":
+                self.properties |= {"UnitFileState": "disabled", "NeedDaemonReload": "no"}
+            return super().__call__(command, **options)
+
+    systemd = Replaced(UnitFileState="generated", NeedDaemonReload="yes", **after(conf, -1))
+    services.converge(systemd, service(conf), check=False)
+    assert systemd.calls == [
+        "systemctl daemon-reload",
+        "systemctl --no-reload enable x.service",
+        "systemctl restart x.service",
+    ]
+
+
 def test_check_mode_touches_no_service(conf: Path) -> None:
     systemd = FakeSystemd(ActiveState="inactive", LoadState="not-found", NeedDaemonReload="yes")
     assert services.converge(systemd, service(conf), check=True) == ["start x.service"]

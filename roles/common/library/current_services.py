@@ -137,6 +137,8 @@ def converge(run: Run, service: Mapping[str, Any], *, check: bool) -> list[str]:
     unit = look(run, service["name"])
     if unit.outdated and not check:
         run(["systemctl", "daemon-reload"])
+        # What was enabled by a script in init.d may not be any more, now that the unit has a file of its own.
+        unit = look(run, service["name"])
     if not unit.loaded and not check:
         raise RefusedError(f"There is no unit {unit.name} on this host, or it is masked")
     verbs = needs(unit, service)
