@@ -385,14 +385,20 @@ def test_changed_units_are_read_by_systemd_first(conf: Path) -> None:
     assert systemd.calls == ["systemctl daemon-reload", "systemctl restart x.service"]
 
 
-def test_a_unit_that_takes_the_place_of_a_script_is_enabled_itself(conf: Path) -> None:
+def test_a_unit_that_takes_the_place_of_a_script_is_enabled_itself(
+    conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Replaced(FakeSystemd):
         def __call__(self, command: list[str], **options: Any) -> tuple[int, str, str]:
             if command[1] == "daemon-reload":
-                self.properties |= {"UnitFileState": "disabled", "NeedDaemonReload": "no"}
+                self.properties |= {"UnitFileState": "disabled", "FragmentPath": f"{tmp_path}/x.service"}
             return super().__call__(command, **options)
 
-    systemd = Replaced(UnitFileState="generated", NeedDaemonReload="yes", **after(conf, -1))
+    monkeypatch.setattr(services, "UNIT_FOLDERS", (str(tmp_path),))
+    fragment = f"{services.GENERATED}.late/x.service"
+    systemd = Replaced(UnitFileState="generated", FragmentPath=fragment, **after(conf, -1))
+    assert not services.look(systemd, "x.service").outdated  # nothing has taken its place yet
+    (tmp_path / "x.service").write_text("[Service]")
     services.converge(systemd, service(conf), check=False)
     assert systemd.calls == [
         "systemctl daemon-reload",

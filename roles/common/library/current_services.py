@@ -44,7 +44,15 @@ changes:
 # systemd hangs up on whoever asks while it reads its units again, which on a busy host takes seconds.
 TRIES = 5
 PAUSE = 2.0  # seconds between two tries
-PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,StateChangeTimestamp"
+# Where units have files of their own, as opposed to those that systemd makes from a script in init.d.
+UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+GENERATED = "/run/systemd/generator"
+PROPERTIES = "FragmentPath,Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,StateChangeTimestamp"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -93,9 +101,14 @@ def look(run: Run, name: str) -> Unit:
         active=found.get("ActiveState") in {"active", "reloading"},
         enabled=enabled,
         generated=found.get("UnitFileState") == "generated",
-        outdated=found.get("NeedDaemonReload") == "yes",
+        outdated=found.get("NeedDaemonReload") == "yes" or replaced(name, found.get("FragmentPath", "")),
         since=moment(found.get("StateChangeTimestamp", "")),
     )
+
+
+def replaced(name: str, fragment: str) -> bool:
+    """Whether a unit that systemd made from a script has got a file of its own since. systemd itself does not say."""
+    return fragment.startswith(GENERATED) and any(Path(folder, name).is_file() for folder in UNIT_FOLDERS)
 
 
 def written(files: Iterable[str]) -> float:
