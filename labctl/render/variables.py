@@ -46,7 +46,13 @@ def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
 
 #: SSSD's files in memory, in MiB. They are written out in full at each start: by default 30 MiB on the disk and in the
 #: memory of each node, for ten thousands of accounts.
-_CACHES = ("memcache_size_passwd", "memcache_size_group", "memcache_size_initgroups", "memcache_size_sid")
+#: None for SIDs, which only Active Directory has.
+_CACHES = {
+    "memcache_size_passwd": 1,
+    "memcache_size_group": 1,
+    "memcache_size_initgroups": 1,
+    "memcache_size_sid": 0,
+}
 
 
 def host(layout: Layout, role: str) -> str:
@@ -71,7 +77,7 @@ def _directory(layout: Layout, secrets: Secrets) -> dict[str, Any]:
         "ldap_client_uris": [f"ldap://{server}"],
         "ldap_client_base": definition.vars.get("ldap_server_suffix", suffix),
         "ldap_client_tls_ca": secrets.ca_certificate,
-        "ldap_client_sssd": {"nss": dict.fromkeys(_CACHES, 1)},
+        "ldap_client_sssd": {"nss": dict(_CACHES)},
     }
 
 

@@ -10,7 +10,6 @@ from clusterfacts.topology import Topology
 AT_WORK = ("mixed", "allocated", "completing")
 
 
-@pytest.mark.quick
 @pytest.mark.needs("slurmctld")
 def test_controller_is_up(topology: Topology, cluster: Sections) -> None:
     lines = cluster.lines("ping")

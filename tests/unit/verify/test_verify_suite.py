@@ -59,7 +59,6 @@ def test_quick_is_a_small_part(tmp_path: Path) -> None:
         "test_node_answers",
         "test_clock_is_right",
         "test_every_user_resolves",
-        "test_controller_is_up",
         "test_node_is_idle",
         "test_partition_has_its_nodes",
         "test_srun_over_all_nodes",

@@ -2,19 +2,32 @@
 # What an admin has drained stays drained, so nobody waits for that.
 # settle
 
-section ping
-scontrol ping 2>&1
+if [ "$level" != quick ]; then # that sinfo answers says as much
+    section ping
+    scontrol ping 2>&1
+fi
+settled() {
+    while read -r _ state _; do
+        case $state in idle* | mixed* | allocated* | drained* | draining*) ;; *) return 1 ;; esac
+    done <<NODES
+$nodes
+NODES
+}
 section nodes
-end=$(($(date +%s) + settle))
+waited=0
 while :; do
     nodes=$(sinfo --noheader --Node --format='%N %T %P' 2>&1) || true
-    echo "$nodes" | grep -qvE ' (idle|mixed|allocated|drained|draining)[^ ]* ' || break
-    [ "$(date +%s)" -lt "$end" ] || break
+    settled && break
+    [ "$waited" -lt "$settle" ] || break
     sleep 1
+    waited=$((waited + 1))
 done
 echo "$nodes"
 section busy
-squeue --noheader --states=running,completing --format='%i %u %N' 2>&1
+case $nodes in
+*" mixed"* | *" allocated"* | *" completing"*)
+    squeue --noheader --states=running,completing --format='%i %u %N' 2>&1 ;;
+esac
 [ "$level" = quick ] && exit 0
 section reasons
 sinfo --noheader --list-reasons --format='%n %E' 2>&1
