@@ -246,6 +246,22 @@ class Lab:
             # One that was frozen knows nothing of the time that went by.
             clock.step(self.provider.saver, self.name, names, self.files.ssh_config)
 
+    def suspend(self, reporter: Reporter, nodes: str = "") -> None:
+        """Freeze machines in memory, side by side; `resume` and `start` let them go on."""
+        names = self.nodes(nodes or "all")
+        refusals.without_machine(self.name, names, self._found())
+        with self.files.locked(self.name, "suspend"), self._step(reporter, "suspend") as view:
+            boot.disconnect(self.directory, names)
+            machines.suspend(self.provider, self.name, names, view)
+
+    def resume(self, reporter: Reporter, nodes: str = "") -> tuple[str, ...]:
+        """Let those of these machines go on that are suspended, with the right time; which ones that were."""
+        suspended = {machine.node for machine in self._found() if machine.state == "suspended"}
+        names = tuple(node for node in self.nodes(nodes or "all") if node in suspended)
+        if names:
+            self.start(reporter, ",".join(names))
+        return names
+
     def stop(self, reporter: Reporter, nodes: str = "", *, force: bool = False) -> None:
         """Shut machines down, side by side; their disks stay."""
         names = self.nodes(nodes or "all")

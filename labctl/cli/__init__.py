@@ -21,11 +21,14 @@ from labctl.cli import (
     presets,
     prune,
     reset,
+    resume,
+    schema,
     snapshot,
     ssh,
     start,
     status,
     stop,
+    suspend,
     up,
     verify,
 )
@@ -43,11 +46,14 @@ COMMANDS = {
     "exec": exec,
     "start": start,
     "stop": stop,
+    "suspend": suspend,
+    "resume": resume,
     "reset": reset,
     "destroy": destroy,
     "prune": prune,
     "doctor": doctor,
     "presets": presets,
+    "schema": schema,
 }
 
 

@@ -212,6 +212,9 @@ class Provider(Protocol):
     def start(self, lab: str, node: str) -> None:
         """Start one machine that is stopped, resume one that is suspended."""
 
+    def suspend(self, lab: str, node: str) -> None:
+        """Freeze one running machine in memory; `start` lets it go on."""
+
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         """Shut one machine down within ``deadline`` seconds; switch it off if that was not enough or if forced."""
 

@@ -100,6 +100,10 @@ class LibvirtProvider:
         """Start one machine that is stopped, resume one that is suspended."""
         self.hypervisor.start(lab, node)
 
+    def suspend(self, lab: str, node: str) -> None:
+        """Freeze one running machine in memory."""
+        self.hypervisor.suspend(lab, node)
+
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         """Shut one machine down."""
         self.hypervisor.stop(lab, node, force=force, deadline=deadline)

@@ -102,6 +102,12 @@ class VirtualBoxProvider:
         elif _state(name) != "running":
             _manage("startvm", name, "--type", "headless")
 
+    def suspend(self, lab: str, node: str) -> None:
+        """Freeze one running machine in memory."""
+        name = f"{PREFIX}{lab}_{node}"
+        if _word(name) == "running":
+            _manage("controlvm", name, "pause")
+
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         """Shut one machine down; switch it off if that was not enough or if forced."""
         name = f"{PREFIX}{lab}_{node}"

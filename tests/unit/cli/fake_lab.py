@@ -167,6 +167,13 @@ class FakeLab:
     def start(self, reporter: Any, nodes: str = "") -> None:
         self._do(f"start {nodes}", reporter)
 
+    def suspend(self, reporter: Any, nodes: str = "") -> None:
+        self._do(f"suspend {nodes}", reporter)
+
+    def resume(self, reporter: Any, nodes: str = "") -> tuple[str, ...]:
+        self._do(f"resume {nodes}", reporter)
+        return (nodes,) if nodes else ()
+
     def stop(self, reporter: Any, nodes: str = "", *, force: bool = False) -> None:
         self._do(f"stop {nodes} {force}", reporter)
 

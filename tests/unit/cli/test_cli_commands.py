@@ -140,6 +140,20 @@ def test_start_stop_destroy(cli: Cli, lab: FakeLab) -> None:
     assert lab.calls == ["find None", "start cpu-0", "find full", "stop  True", "find full", "destroy"]
 
 
+def test_suspend_and_resume(cli: Cli, lab: FakeLab) -> None:
+    cli("suspend", "--nodes", "gpu-0")
+    assert cli("resume", "--nodes", "gpu-0").out == ""
+    assert cli("resume").out == "no machine of full is suspended: nothing to do\n"
+    assert [call for call in lab.calls if "find" not in call] == ["suspend gpu-0", "resume gpu-0", "resume "]
+
+
+def test_the_schema_knows_every_key_of_a_definition(cli: Cli) -> None:
+    schema = json.loads(cli("schema").out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"name", "box", "nodes", "partitions", "users", "vars"} <= schema["properties"].keys()
+    assert all("description" in entry or "$ref" in str(entry) for entry in schema["properties"].values())
+
+
 def test_presets(cli: Cli) -> None:
     names = [line.split()[0] for line in cli("presets").out.splitlines()]
     assert set(names) >= {"cpu", "gpu", "multi-node", "mini-hpc", "full"}

@@ -80,7 +80,20 @@ def test_start_and_stop_ask_all_machines_or_those_that_are_named(
     assert calls[4] == "await head cpu-0 cpu-1"
 
 
-@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_machines_are_suspended_and_only_those_are_resumed(world: World, reporter: BaseReporter) -> None:
+    up(world)
+    world.taken()
+    lab(world).suspend(reporter, "cpu-[0-1]")
+    assert sorted(world.taken()) == ["suspend cpu-0", "suspend cpu-1"]
+    assert lab(world).resume(reporter, "head,cpu-0") == ("cpu-0",)
+    assert world.taken() == ["connect small", "start cpu-0", "await cpu-0"]
+    assert lab(world).resume(reporter) == ("cpu-1",)
+    world.taken()
+    assert lab(world).resume(reporter) == ()
+    assert world.taken() == []
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "suspend"])
 def test_a_machine_that_was_never_made_is_neither_started_nor_stopped(
     world: World, reporter: BaseReporter, verb: str
 ) -> None:

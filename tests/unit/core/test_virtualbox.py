@@ -31,6 +31,7 @@ case "$1 $2" in
     case $3 in
     acpipowerbutton) test -f ../deaf || echo poweroff > "$2" ;;
     poweroff) grep -qE 'poweroff|saved|aborted' "$2" && refuse "not currently running"; echo poweroff > "$2" ;;
+    pause) grep -q running "$2" || refuse "not running"; echo paused > "$2" ;;
     resume) grep -q paused "$2" || refuse "not paused"; echo running > "$2" ;;
     esac ;;
 "unregistervm "*) grep -qE 'poweroff|saved|aborted' "$2" || refuse "is locked"; rm "$2" ;;
@@ -81,6 +82,16 @@ def test_whatever_a_machine_does_start_makes_it_run(
     (machines / "labctl_full_a").write_text(word)
     provider.start("full", "a")
     assert (machines / "labctl_full_a").read_text().strip() == "running"
+
+
+def test_a_running_machine_is_frozen_and_no_other(
+    provider: VirtualBoxProvider, machines: Path, programs: Programs
+) -> None:
+    (machines / "labctl_full_a").write_text("running")
+    for _ in range(2):
+        provider.suspend("full", "a")
+    assert (machines / "labctl_full_a").read_text().strip() == "paused"
+    assert programs.calls("VBoxManage").count("controlvm labctl_full_a pause") == 1
 
 
 def test_a_machine_that_shuts_down_is_not_switched_off(

@@ -75,6 +75,10 @@ class FakeProvider:
         self._call("start", node)
         self.machines[lab, node] = "running"
 
+    def suspend(self, lab: str, node: str) -> None:
+        self._call("suspend", node)
+        self.machines[lab, node] = "suspended"
+
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         del deadline
         self._call("force" if force else "stop", node)
