@@ -96,8 +96,7 @@ def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
     machines = [*_removals(wanted, observed), *_machines(wanted, observed)]
     converge = _converge(wanted, observed, machines)
     verify = _verify(wanted, observed, [*machines, *converge])
-    save = [Action("snapshot", "", "the next up takes seconds")] if verify and wanted.save else []
-    return (*machines, *converge, *verify, *save)
+    return (*machines, *converge, *verify, *_save(wanted, observed, machines, verify))
 
 
 def _removals(wanted: Wanted, observed: Observed) -> list[Action]:
@@ -144,6 +143,15 @@ def _converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) ->
     if observed.problems:
         return [Action("converge", "", observed.problems[0])]
     return []
+
+
+def _save(
+    wanted: Wanted, observed: Observed, machines: Sequence[Action], verify: Sequence[Action]
+) -> list[Action]:
+    """A lab is saved when it was verified for the first time: later on there may be anything of its users in it."""
+    made = {action.node for action in machines if action.kind in ("create", "recreate")}
+    new = not observed.verified or made == wanted.shapes.keys()
+    return [Action("snapshot", "", "the next up takes seconds")] if verify and wanted.save and new else []
 
 
 def _verify(wanted: Wanted, observed: Observed, before: Sequence[Action]) -> list[Action]:

@@ -193,3 +193,9 @@ def test_who_wants_it_fresh_gets_every_machine_anew_and_no_snapshot(*, torn: boo
     ]
     assert kinds(fresh, UP) == ["recreate", "recreate", "converge", "verify", "snapshot"]
     assert kinds(fresh, replace(Observed({}, {}), saved=SAVED))[:2] == ["create", "create"]
+
+
+def test_a_lab_that_people_have_worked_in_is_not_saved_by_up() -> None:
+    assert kinds(SAVING, replace(UP, states={"head": "running", "node": "stopped"})) == ["start", "verify"]
+    assert kinds(SAVING, replace(UP, converged="old")) == ["converge", "verify"]
+    assert kinds(SAVING, replace(UP, states={"head": "running"})) == ["create", "converge", "verify"]
