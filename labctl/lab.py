@@ -244,7 +244,7 @@ class Lab:
             self.provider.connect(layout)
             boot.bring_up(self.provider, layout, started=names, view=view, log=self.files.log("boot"))
             # One that was frozen knows nothing of the time that went by.
-            clock.step(self.provider.saver, self.name, names, self.files.ssh_config)
+            self._set_clocks(names)
 
     def suspend(self, reporter: Reporter, nodes: str = "") -> None:
         """Freeze machines in memory, side by side; `resume` and `start` let them go on."""
@@ -402,7 +402,7 @@ class Lab:
             extra = [machine.node for machine in self._found() if machine.node not in saved.nodes]
             machines.remove(self.provider, self.name, extra, self.directory, view)
             snapshot.restore(saver, saved, layout, view)
-            clock.step(saver, self.name, list(saved.nodes), self.files.ssh_config)
+            self._set_clocks(list(saved.nodes))
             boot.await_ports(layout, view)
         self.files.note(restoring="", snapshot=saved.id)
         saved.note_use()
@@ -421,11 +421,16 @@ class Lab:
                     saver, layout, view, id_=id_, label=label, key=key, secrets=secret, host=host
                 )
         finally:
-            clock.step(saver, self.name, self.nodes("all"), self.files.ssh_config)
+            self._set_clocks(self.nodes("all"))
         self.files.note(snapshot=id_)
         for one in replaced:
             keeping.remove(one, saver)
         return saved
+
+    def _set_clocks(self, nodes: Sequence[str]) -> None:
+        """Tell machines that stood still what time it is; the controllers last."""
+        controllers = [node.name for node in self.definition.machines() if "slurmctld" in node.roles]
+        clock.step(self.provider.saver, self.name, nodes, self.files.ssh_config, last=controllers)
 
     def _agent(self) -> Through | None:
         """How the suite asks machines that were just brought back: without a login, which would take longer."""
@@ -497,7 +502,7 @@ class Lab:
             self._remember_shapes()
             log = self.files.log("boot")
             boot.bring_up(self.provider, layout, made=made, started=started, view=view, log=log)
-            clock.step(self.provider.saver, self.name, started, self.files.ssh_config)
+            self._set_clocks(started)
 
     def _remember_shapes(self) -> None:
         """Note what the machines are made with, once those that cannot stay as they are have gone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +18,18 @@ from labctl.providers.base import Saver
 _DEADLINE = 60.0  # seconds
 
 
-def step(saver: Saver | None, lab: str, nodes: Sequence[str], ssh_config: Path) -> None:
+def step(
+    saver: Saver | None, lab: str, nodes: Sequence[str], ssh_config: Path, *, last: Collection[str] = ()
+) -> None:
     """Set the clocks of these nodes to this host's time, by the guest agent, or by SSH where there is none.
+
+    Args:
+        saver: whoever reaches the guest agents.
+        lab: the lab.
+        nodes: its nodes.
+        ssh_config: the lab's.
+        last: those that look at others as soon as they see how late it is. slurmctld then pings every node; one whose
+            clock is still behind takes the credential for one of the future, does not answer, and is soon down.
 
     Raises:
         BootError: a node cannot be told.
@@ -35,8 +45,9 @@ def step(saver: Saver | None, lab: str, nodes: Sequence[str], ssh_config: Path) 
                 return
         _by_ssh(ssh_config, node)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
-        list(pool.map(one, nodes))
+    for group in ([node for node in nodes if node not in last], [node for node in nodes if node in last]):
+        with ThreadPoolExecutor(max_workers=max(1, len(group))) as pool:
+            list(pool.map(one, group))
 
 
 def _by_ssh(ssh_config: Path, node: str) -> None:

@@ -31,6 +31,15 @@ def test_the_guest_agents_set_every_clock_to_this_hosts_time(programs: Programs)
     assert programs.calls("ssh") == []
 
 
+def test_who_looks_at_the_others_is_told_when_they_know(programs: Programs) -> None:
+    programs.add("ssh")
+    nodes = ["head", "cpu-0", "cpu-1", "cpu-2"]
+    saver = FakeSaver({("full", node): "running" for node in nodes})
+    clock.step(saver, "full", nodes, CONFIG, last=["head", "elsewhere"])
+    assert saver.calls[-1] == "clock head"
+    assert len(saver.did("clock")) == len(nodes)
+
+
 @pytest.mark.parametrize("agents", [False, True], ids=["a host without agents", "a machine without an agent"])
 def test_where_no_agent_does_it_ssh_does(programs: Programs, *, agents: bool) -> None:
     programs.add("ssh")
