@@ -165,7 +165,10 @@ def take_in(file: Path) -> Snapshot:
 
 
 def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
-    """Remove what no lab needs and nobody used for so many days: snapshots that `up` took, boxes, leftovers."""
+    """Remove what no lab needs and nobody used for so many days: snapshots that `up` took, boxes, leftovers.
+
+    Boxes stay where there may be snapshots that are not known here and stand on them.
+    """
     labs = [LabFiles(lab.directory) for lab in summaries() if lab.directory]
     needed = {files.record().snapshot for files in labs}
     removed = []
@@ -176,7 +179,7 @@ def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
             remove(snapshot, saver)
     stand_on = {one.box.vagrant_name for one in snapshots.snapshots() if one not in doomed}
     stand_on |= {str(files.record().image.get("name", "")) for files in labs}
-    for one in _old_boxes(stand_on, days):
+    for one in _old_boxes(stand_on, days) if snapshots.all_are_known() else ():
         removed.append(Removed(f"the box {one.name} {one.version}", one.size_bytes))
         if not dry_run:
             box.discard(one)

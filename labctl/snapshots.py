@@ -140,6 +140,11 @@ def store() -> Path:
     return Path(own).absolute() if own else platformdirs.user_cache_path("labctl") / "snapshots"
 
 
+def all_are_known() -> bool:
+    """Whether the user has no snapshots but those in `store`: somebody who put them elsewhere may have others, too."""
+    return not os.environ.get("LABCTL_SNAPSHOTS")
+
+
 def snapshots() -> tuple[Snapshot, ...]:
     """All that can be read, the newest first."""
     found = (_read(path) for path in store().glob("*/manifest.json"))

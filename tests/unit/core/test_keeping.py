@@ -310,3 +310,13 @@ def test_disks_that_a_machine_stands_on_stay_when_their_snapshot_goes(saver: Fak
     keeping.remove(saved, saver)
     assert snapshots.snapshots() == ()
     assert len(saver.pool) == 2
+
+
+@pytest.mark.usefixtures("much")
+def test_a_box_stays_where_there_may_be_snapshots_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABCTL_SNAPSHOTS", str(tmp_path / "a-ci's-own"))
+    before = {one.version for one in box.boxes()}
+    keeping.prune(None, 0, dry_run=False)
+    assert {one.version for one in box.boxes()} == before
