@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skip-naive",
         action="store_true",
-        help="not the way people do it today, which takes some 20 minutes under emulation",
+        help="not the way people do it today; it takes long under emulation",
     )
     parser.add_argument("--preset", default=run.PRESET, help="the lab to measure (default: %(default)s)")
     return parser

@@ -38,7 +38,7 @@ PROJECT = "bench-naive"
 NETWORK = "vagrant-libvirt"
 _ROOMS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 _ANSIBLE = str(Path(sys.executable).with_name("ansible-playbook"))
-# Seconds. Under emulation the whole takes some 20 minutes.
+# Seconds; generous, for machines that are emulated.
 _UP, _PLAY, _SMALL = 3600.0, 7200.0, 600.0
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from bench import mirror, programs
 from bench.programs import BenchError
-from labctl.steps.box import _mirrors
+from labctl.steps.box import mirrors
 
 SUITE = "bookworm"
 #: vagrant-libvirt's own network, which its machines are in if nobody says otherwise.
@@ -125,7 +125,7 @@ def _make(work: Path, log: Path) -> None:
         programs.run(argv, deadline=_BUILD, log=log)
 
     try:
-        run(*mmdebstrap(tree, result / "mirror", mirror.package_sets(), key, _mirrors(SUITE)))
+        run(*mmdebstrap(tree, result / "mirror", mirror.package_sets(), key, mirrors(SUITE)))
         # Ansible holds lists of an hour ago for new enough; a public box is older than that.
         run(*_as_root(), "touch", "--date=2000-01-01", str(tree / "var/lib/apt/lists"))
         for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):

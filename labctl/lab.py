@@ -29,7 +29,7 @@ from labctl.errors import DamagedError, DefinitionError, LabError, SnapshotError
 from labctl.files import LabFiles, Record
 from labctl.finding import LabSummary
 from labctl.plan import Action, Kind, Observed, Wanted, plan
-from labctl.providers.base import PREFIX, Found, Provider
+from labctl.providers.base import PREFIX, PREFIX_VARIABLE, Found, Provider
 from labctl.render.layout import BoxImage, Driver, Layout
 from labctl.render.ssh_config import ssh_command
 from labctl.resources import resource
@@ -436,7 +436,7 @@ class Lab:
         """How the suite asks machines that were just brought back: without a login, which would take longer."""
         if self.provider.saver is None or not box.is_own(self.definition.box):
             return None
-        return Through("labctl.providers.agent:ask", {"LABCTL_DOMAIN_PREFIX": f"{PREFIX}{self.name}_"})
+        return Through("labctl.providers.agent:ask", {PREFIX_VARIABLE: f"{PREFIX}{self.name}_"})
 
     def _prepare(self, reporter: Reporter, made_from: Box | None = None) -> Layout:
         """Box, network and files: all that is needed before a machine can be made.

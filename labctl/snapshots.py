@@ -1,6 +1,6 @@
 """The snapshots of labs in the user's cache: each whole or not there at all, and checked before it is used.
 
-A snapshot is a folder named by its content hash, with `manifest.json`, the lab's own files (`lab.tar`, secrets among
+A snapshot is a folder named by its id, with `manifest.json`, the lab's own files (`lab.tar`, secrets among
 them) and for each node its memory and its disk, compressed. Nothing in it is ever changed.
 """
 
@@ -69,7 +69,7 @@ class Snapshot(BaseModel):
         id: its name in the cache.
         lab: the lab it is of.
         label: the user's name for it; empty if `up` took it.
-        key: content hash of all that made the lab, its secrets aside; see `labctl.files.key_of`.
+        key: content hash of all that made the lab, its secrets aside; see `labctl.keeping.key`.
         secrets: content hash of the lab's secrets.
         created: seconds since the epoch.
         host: what the host must be like: architecture, driver, versions of QEMU and libvirt, storage pool.
@@ -288,7 +288,7 @@ class _Summing:
 
 
 class Packing:
-    """A file that is packed while it is written; `piece` has it once it is closed."""
+    """A file that is packed while it is written; `close` tells what it has become."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -440,7 +440,7 @@ def take_in(snapshot: Snapshot, folder: Path) -> None:
 
 
 def new_id(*parts: object) -> str:
-    """An id for a snapshot: a content hash of all that is to tell it from others."""
+    """An id for a snapshot: a hash of all that is to tell it from others."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
 
 

@@ -14,11 +14,9 @@ import libvirt
 import libvirt_qemu
 
 from labctl.errors import BootError, LabError
-from labctl.providers.base import Answer
+from labctl.providers.base import PREFIX_VARIABLE, Answer
 from labctl.providers.libvirt import Hypervisor
 
-#: What the names of a lab's domains begin with, for those who know nodes only.
-PREFIX_VARIABLE = "LABCTL_DOMAIN_PREFIX"
 _POLL = 0.03  # seconds between two looks at a script that runs
 _ANSWER = 10  # seconds for one answer of the agent itself
 

@@ -17,6 +17,8 @@ MachineState = Literal["running", "stopped", "suspended", "crashed"]
 # Domain and volume names of a lab begin with this and end with the node's name. Lab names have no underscore, so
 # the parts can be told apart, and everything of a lab is found without any file of it.
 PREFIX = "labctl_"
+# The environment variable that tells the guest agent's `ask`, which knows nodes only, what a lab's domains begin with.
+PREFIX_VARIABLE = "LABCTL_DOMAIN_PREFIX"
 # What the names of saved disks in the storage pool begin with; the id of the snapshot and the node follow.
 STAGED = "labctl-snapshot-"
 

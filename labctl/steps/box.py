@@ -334,11 +334,11 @@ def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         wanted.suite,
         str(work / "tree"),
-        *_mirrors(wanted.suite),
+        *mirrors(wanted.suite),
     ]
 
 
-def _mirrors(suite: str) -> list[str]:
+def mirrors(suite: str) -> list[str]:
     """The host's own sources of this release, as apt reads them; none means mmdebstrap's default."""
     columns = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
     asked = subprocess.run(

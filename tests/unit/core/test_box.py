@@ -98,7 +98,7 @@ def test_mirrors_of_other_releases_are_not_the_boxs(host: Programs) -> None:
         "http://m/debian/|bookworm|main",
     ]
     host.add("apt-get", "printf '%s\\n' " + " ".join(f"'{row}'" for row in rows))
-    assert box._mirrors("bookworm") == [
+    assert box.mirrors("bookworm") == [
         "deb http://m/debian/ bookworm main",
         "deb http://m/debian/ bookworm-updates main",
         "deb http://m/security/ bookworm-security main",
