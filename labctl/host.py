@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import platformdirs
 
-from labctl import kvm, providers
+from labctl import groups, kvm, providers
 from labctl.console import Reporter
 from labctl.definition.models import Definition
 from labctl.errors import HostError, LabError
@@ -72,7 +72,7 @@ def checks(definition: Definition | None = None) -> tuple[Check, ...]:
     """All checks of this host; with a definition also whether the whole lab fits."""
     provider = providers.which(definition.provider if definition else "auto")
     found = _provider(provider)
-    found += [_vagrant_plugin(), _kvm()] if provider == "libvirt" else []
+    found += [_vagrant_plugin(), _groups(), _kvm()] if provider == "libvirt" else []
     if definition is not None:
         found += [_memory(definition, provider), _cpus(definition), _disk(definition, provider)]
     return tuple(found)
@@ -101,7 +101,9 @@ def require(definition: Definition, provider: str = "auto", taken: Mapping[str, 
 
 
 def fix(found: tuple[Check, ...], reporter: Reporter) -> None:
-    """Mend what can be mended: install programs, start libvirt.
+    """Mend what can be mended: install programs, put the user into their groups, start libvirt.
+
+    A new membership needs `groups.take_effect`, and libvirt looks dead before that: it is left to the next call.
 
     Raises:
         LabError: a repair failed.
@@ -115,15 +117,26 @@ def fix(found: tuple[Check, ...], reporter: Reporter) -> None:
             raise HostError("VirtualBox cannot be installed from here", hint=by_name["programs"].fix)
         if by_name["programs"].ok is False:
             view.node("programs", "installing")
-            packages = [package for program in _missing() for package in PROGRAMS[program].split()]
-            apt = [*_sudo(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-            run_logged([*apt, "update"], log=log)
-            run_logged([*apt, "install", "-y", "--no-install-recommends", *packages], log=log)
+            _install(log)
             view.node("programs", "installed", "changed")
-        if _libvirt().ok is False:
+        if lacking := groups.lacking():
+            run_logged([*_sudo(), *_join(lacking)], log=log)
+            view.node("groups", f"{groups.user()} is in {', '.join(lacking)} from now on", "changed")
+        if not groups.asleep() and _libvirt().ok is False:
             view.node("libvirt", "starting")
             start_libvirt(log)
             view.node("libvirt", "started", "changed")
+
+
+def _install(log: Path) -> None:
+    packages = [package for program in _missing() for package in PROGRAMS[program].split()]
+    apt = [*_sudo(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+    run_logged([*apt, "update"], log=log)
+    run_logged([*apt, "install", "-y", "--no-install-recommends", *packages], log=log)
+
+
+def _join(names: Sequence[str]) -> list[str]:
+    return ["usermod", "--append", "--groups", ",".join(names), groups.user()]
 
 
 def start_libvirt(log: Path) -> None:
@@ -182,9 +195,16 @@ def _libvirt() -> Check:
     try:
         number = Hypervisor().connection.getLibVersion()
     except LabError as error:
-        mend = "labctl doctor --fix" if os.geteuid() == 0 else "labctl doctor --fix; be in the group libvirt"
-        return Check("libvirt", False, error.why or error.what, mend)
+        return Check("libvirt", False, error.why or error.what, "labctl doctor --fix")
     return Check("libvirt", True, f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000} at {URI}")
+
+
+def _groups() -> Check:
+    lacking = groups.lacking()
+    if not lacking:
+        return Check("groups", True, "root needs none" if os.geteuid() == 0 else "all that help are yours")
+    detail = f"{groups.user()} is not in: {', '.join(lacking)}"
+    return Check("groups", False, detail, f"labctl doctor --fix (sudo {shlex.join(_join(lacking))})")
 
 
 def _vagrant_plugin() -> Check:
@@ -254,10 +274,15 @@ def _disk(definition: Definition, provider: str, taken: Mapping[str, int] = _NOT
 
 
 def _socket_answers(path: Path) -> bool:
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(str(path))
+    """Whether somebody listens. Where we may not ask (virtlogd's socket opens for root alone) the answer is yes."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except PermissionError:
         return True
-    return False
+    except OSError:
+        return False
+    return True
 
 
 def _sudo() -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
+from labctl import groups
 from labctl.cli import (
     box,
     converge,
@@ -70,5 +71,7 @@ def application() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0 only if it did what it was asked to do."""
+    if arguments is None:
+        groups.take_effect()
     given = sys.argv[1:] if arguments is None else arguments
     sys.exit(guarded(application(), given or ["--help"]))

@@ -21,13 +21,14 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Check whether this host can run a whole lab, and say how to mend it. Exits with 3 if it cannot."""
-    from labctl import host  # noqa: PLC0415 - libvirt comes with it
+    from labctl import groups, host  # noqa: PLC0415 - libvirt comes with it
     from labctl.definition import loading  # noqa: PLC0415
 
     definition = loading.load(source or "full", overrides=overrides)
     checks = host.checks(definition)
     if fix and any(check.ok is False for check in checks):
         host.fix(checks, state.reporter())
+        groups.take_effect()
         checks = host.checks(definition)
     if as_json:
         show.as_json(checks)

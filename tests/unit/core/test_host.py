@@ -45,6 +45,22 @@ class Host:
             (self.programs.folder / name).unlink()
 
 
+class Groups:
+    """Which groups the user is in, as a test wants it."""
+
+    def __init__(self, *, lacking: tuple[str, ...] = (), asleep: tuple[str, ...] = ()) -> None:
+        self._lacking, self._asleep = lacking, asleep
+
+    def lacking(self) -> tuple[str, ...]:
+        return self._lacking
+
+    def asleep(self) -> tuple[str, ...]:
+        return self._asleep
+
+    def user(self) -> str:
+        return "ann"
+
+
 @pytest.fixture
 def good(hypervisor: Any, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host that lacks nothing but KVM."""
@@ -85,7 +101,7 @@ def refused(definition: Any = None, **options: Any) -> HostError:
 def test_a_good_host_has_nothing_to_mend() -> None:
     require(small())
     found = by_name(checks(small()))
-    assert set(found) == {"programs", "libvirt", "vagrant-libvirt", "kvm", "memory", "cpus", "disk"}
+    assert set(found) == {"programs", "libvirt", "vagrant-libvirt", "groups", "kvm", "memory", "cpus", "disk"}
     assert [name for name, check in found.items() if check.ok is False] == []
     assert found["vagrant-libvirt"].detail == "vagrant-libvirt (0.11.2, system)"
     assert "test:///default" in found["libvirt"].detail
@@ -294,6 +310,32 @@ def test_systemd_is_asked_where_it_is_in_charge(bare: Host, tmp_path: Path) -> N
     host.start_libvirt(tmp_path / "log")
     assert bare.programs.calls("systemctl") == ["enable --now libvirtd.service"]
     assert bare.programs.calls("libvirtd") == []
+
+
+def test_a_user_is_put_into_the_groups_and_libvirt_waits_for_that(
+    bare: Host, reporter: BaseReporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare.programs.add("usermod")
+    monkeypatch.setattr(host, "groups", Groups(lacking=("libvirt", "kvm"), asleep=("libvirt",)))
+    found = by_name(checks())["groups"]
+    assert found.ok is False
+    assert found.detail == "ann is not in: libvirt, kvm"
+    assert "sudo usermod --append --groups libvirt,kvm ann" in found.fix
+    monkeypatch.setattr("labctl.providers.libvirt.URI", "test:///none")
+    host.fix(checks(), reporter)
+    assert bare.programs.calls("usermod") == ["--append --groups libvirt,kvm ann"]
+    assert bare.programs.calls("libvirtd") == []
+
+
+def test_a_socket_that_is_not_ours_to_open_has_somebody_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused(socket.socket):
+        def connect(self, _: object) -> None:
+            raise PermissionError
+
+    monkeypatch.setattr(host.socket, "socket", Refused)
+    assert host._socket_answers(tmp_path / "virtlogd-sock")
 
 
 def test_a_good_host_is_left_alone(good: Host, reporter: BaseReporter) -> None:
