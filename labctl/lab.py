@@ -15,6 +15,7 @@ from labctl import (
     keeping,
     kvm,
     layouts,
+    packing,
     providers,
     refusals,
     selection,
@@ -393,7 +394,7 @@ class Lab:
         snapshots.check(saved)
         self.files.make()
         boot.disconnect(self.directory, [machine.node for machine in self._found()])
-        snapshots.untar(saved.path / saved.files.file, self.directory)
+        packing.untar(saved.path / saved.files.file, self.directory)
         self.files.note(restoring=saved.id)
         self._definition = self.files.load()
         layout = self._prepare(reporter, made_from)

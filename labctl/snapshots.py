@@ -10,37 +10,24 @@ import hashlib
 import json
 import os
 import shutil
-import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import platformdirs
-import zstandard
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from labctl import lock
+from labctl import lock, packing
 from labctl.errors import DamagedError, LockedError, SnapshotError, UsageError
+from labctl.packing import Piece
 from labctl.providers.base import STAGED
 
 #: Raised when a snapshot of before could be misread.
 FORMAT = 1
 #: Of a snapshot that `up` takes by itself; a user's own name cannot be empty.
 AUTOMATIC = ""
-_LEVEL = -1  # of zstd: memory must be unpacked within a second, and a smaller file is slower to unpack
-_CHUNK = 1 << 20  # bytes
-
-
-class Piece(BaseModel):
-    """A file of a snapshot: its name, its size as it is stored and as it is unpacked (bytes), its SHA-256 as stored."""
-
-    model_config = ConfigDict(frozen=True)
-    file: str
-    stored: int
-    content: int
-    sha256: str
 
 
 class SavedNode(BaseModel):
@@ -74,7 +61,6 @@ class Snapshot(BaseModel):
         created: seconds since the epoch.
         host: what the host must be like: architecture, driver, versions of QEMU and libvirt, storage pool.
         box: the box.
-        subnet: the lab's.
         files: the lab's own files.
         nodes: its machines.
     """
@@ -89,7 +75,6 @@ class Snapshot(BaseModel):
     created: float
     host: dict[str, str]
     box: SavedBox
-    subnet: str
     files: Piece
     nodes: dict[str, SavedNode]
 
@@ -211,17 +196,11 @@ def _stamps(snapshot: Snapshot) -> dict[str, list[int]]:
 
 
 def _check(path: Path, piece: Piece, snapshot: Snapshot) -> None:
-    if not path.is_file():
-        why = f"{path} is missing"
-    elif path.stat().st_size != piece.stored:
-        why = f"{path} has {path.stat().st_size} bytes and not {piece.stored}"
-    elif _sha256(path) != piece.sha256:
-        why = f"{path} is not the file that was saved"
-    else:
-        return
-    raise DamagedError(
-        f"the snapshot {snapshot.name} is damaged", why=why, hint=f"labctl snapshot rm {snapshot.id}"
-    )
+    damage = packing.damage(path, piece)
+    if damage:
+        raise DamagedError(
+            f"the snapshot {snapshot.name} is damaged", why=damage, hint=f"labctl snapshot rm {snapshot.id}"
+        )
 
 
 @contextmanager
@@ -266,113 +245,6 @@ def remove(snapshot: Snapshot) -> None:
     shutil.rmtree(snapshot.path, ignore_errors=True)
 
 
-# Files of a snapshot
-
-
-class _Summing:
-    """A file being written: counts and sums what goes into it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._sum = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        self._sum.update(data)
-        self.size += len(data)
-        return self._stream.write(data)
-
-    @property
-    def sha256(self) -> str:
-        return self._sum.hexdigest()
-
-
-class Packing:
-    """A file that is packed while it is written; `close` tells what it has become."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream = open(path, "wb", opener=_private)  # noqa: SIM115 - closed in `close`
-        self._sums = _Summing(self._stream)
-        self._packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-        self._content = 0
-
-    def write(self, data: bytes) -> int:
-        """Add some of the content."""
-        self._content += len(data)
-        self._sums.write(self._packer.compress(data))
-        return len(data)
-
-    def close(self) -> Piece:
-        """All of it was written."""
-        self._sums.write(self._packer.flush())
-        self._stream.close()
-        return Piece(
-            file=self._path.name, stored=self._sums.size, content=self._content, sha256=self._sums.sha256
-        )
-
-
-def pack(source: Path, target: Path) -> Piece:
-    """Pack a file."""
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    with source.open("rb") as reading, open(target, "wb", opener=_private) as stream:
-        sums = _Summing(stream)
-        content, _ = compressor.copy_stream(reading, sums, size=source.stat().st_size, read_size=_CHUNK)  # type: ignore[arg-type]
-    return Piece(file=target.name, stored=sums.size, content=content, sha256=sums.sha256)
-
-
-def unpack(path: Path, sink: IO[bytes]) -> None:
-    """Write a packed file's content to a stream.
-
-    Raises:
-        DamagedError: the file is damaged.
-    """
-    try:
-        with path.open("rb") as reading:
-            zstandard.ZstdDecompressor().copy_stream(
-                reading, sink, read_size=_CHUNK // 4, write_size=_CHUNK // 2
-            )
-    except zstandard.ZstdError as error:
-        raise DamagedError(f"{path} is damaged", why=str(error)) from error
-
-
-@contextmanager
-def unpacking(path: Path) -> Iterator[IO[bytes]]:
-    """A stream of a packed file's content.
-
-    Raises:
-        DamagedError: the file is damaged.
-    """
-    try:
-        with path.open("rb") as reading, zstandard.ZstdDecompressor().stream_reader(reading) as stream:
-            yield stream
-    except zstandard.ZstdError as error:
-        raise DamagedError(f"{path} is damaged", why=str(error)) from error
-
-
-def tar_of(path: Path, directory: Path, names: Iterable[str]) -> Piece:
-    """Pack these files and folders of a directory, as far as they are there; their modes are kept."""
-    with open(path, "wb", opener=_private) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
-        for name in names:
-            if (directory / name).exists():
-                archive.add(directory / name, arcname=name)
-    size = path.stat().st_size
-    return Piece(file=path.name, stored=size, content=size, sha256=_sha256(path))
-
-
-def untar(path: Path, directory: Path) -> None:
-    """Unpack `tar_of`'s file; nothing of it lands outside of the directory.
-
-    Raises:
-        DamagedError: it cannot be read, or tries to.
-    """
-    try:
-        with tarfile.open(path) as archive:
-            archive.extractall(directory, filter="data")
-    except (OSError, tarfile.TarError) as error:
-        raise DamagedError(f"{path} cannot be unpacked", why=str(error)) from error
-
-
 # One file for another machine
 
 
@@ -389,9 +261,7 @@ def export(snapshot: Snapshot, target: Path, extra: Mapping[str, Path]) -> int:
     names = ["manifest.json", *(piece.file for piece in snapshot.pieces)]
     files = {f"snapshot/{name}": snapshot.path / name for name in names}
     try:
-        with open(new, "wb", opener=_private) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
-            for name, path in {**files, **extra}.items():
-                archive.add(path, arcname=name)
+        packing.tar(new, {**files, **extra})
         new.replace(target)
     except OSError as error:
         raise SnapshotError(f"{target} cannot be written", why=str(error)) from error
@@ -414,7 +284,7 @@ def exported(source: Path) -> Iterator[tuple[Snapshot, Path]]:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:
-            untar(source, work)
+            packing.untar(source, work)
             snapshot = _read(work / "snapshot" / "manifest.json")
             if snapshot is None:
                 raise SnapshotError(
@@ -467,15 +337,6 @@ def _read(path: Path) -> Snapshot | None:
     # No way out of a folder.
     plain = all(Path(name).name == name and not name.startswith(".") for name in names)
     return snapshot if snapshot.format == FORMAT and plain and snapshot.id.isalnum() else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def facts(snapshot: Snapshot) -> dict[str, Any]:

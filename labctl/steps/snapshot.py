@@ -14,12 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from labctl import snapshots
+from labctl import packing, snapshots
 from labctl.console import StepView
 from labctl.errors import LabError, SnapshotError
+from labctl.packing import Packing, Piece
 from labctl.providers.base import MachineXml, Place, Saver
 from labctl.render.layout import Layout
-from labctl.snapshots import Packing, Piece, SavedBox, SavedNode, Snapshot
+from labctl.snapshots import SavedBox, SavedNode, Snapshot
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ def save(
 
         def pack(node: str) -> SavedNode:
             view.node(node, "packing its memory")
-            memory = snapshots.pack(raw[node], work / f"{node}.memory.zst")
+            memory = packing.pack(raw[node], work / f"{node}.memory.zst")
             raw[node].unlink()
             view.node(node, f"{(memory.stored + disks[node].stored) >> 20} MiB", "ok")
             machine = saver.describe(layout.lab, node)
@@ -105,8 +106,7 @@ def save(
             created=time.time(),
             host=host,
             box=SavedBox(name=layout.definition.box, vagrant_name=layout.box.name),
-            subnet=str(layout.network.subnet),
-            files=snapshots.tar_of(work / "lab.tar", layout.directory, LAB_FILES),
+            files=packing.tar_of(work / "lab.tar", layout.directory, LAB_FILES),
             nodes=dict(zip(nodes, saved, strict=True)),
         )
         snapshots.write_manifest(work, snapshot)
@@ -173,7 +173,7 @@ def _staged(saver: Saver, snapshot: Snapshot, node: str) -> str:
     """The name of a node's saved disk in the pool, where it is put once."""
     volume, saved = snapshot.volume(node), snapshot.nodes[node]
     if not saver.staged(volume):
-        with snapshots.unpacking(snapshot.path / saved.disk.file) as source:
+        with packing.unpacking(snapshot.path / saved.disk.file) as source:
             saver.stage(volume, source, saved.disk.content, saved.capacity)
     return volume
 
@@ -193,7 +193,7 @@ def _fed(packed: Path, pipe: Path) -> Iterator[Path]:
             with suppress(OSError):
                 fcntl(sink, F_SETPIPE_SZ, _PIPE)
             try:
-                snapshots.unpack(packed, sink)
+                packing.unpack(packed, sink)
             except SnapshotError as error:
                 failures.append(error)
 

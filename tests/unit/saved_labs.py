@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from labctl import snapshots
+from labctl import packing, snapshots
 from labctl.snapshots import SavedBox, SavedNode, Snapshot
 
 HOST = {"machine": "x86_64", "driver": "qemu", "qemu": "7002022"}
@@ -17,9 +17,9 @@ def a_snapshot(id_: str = "abc1", **changes: Any) -> Snapshot:
     with snapshots.draft(id_) as work:
         saved = {}
         for node, content in nodes.items():
-            memory = snapshots.Packing(work / f"{node}.memory.zst")
+            memory = packing.Packing(work / f"{node}.memory.zst")
             memory.write(content)
-            disk = snapshots.Packing(work / f"{node}.disk.zst")
+            disk = packing.Packing(work / f"{node}.disk.zst")
             disk.write(os.urandom(2000))
             saved[node] = SavedNode(
                 defined="<domain/>",
@@ -29,7 +29,7 @@ def a_snapshot(id_: str = "abc1", **changes: Any) -> Snapshot:
                 disk=disk.close(),
             )
         (work / "lab.yml").write_text("name: full\n")
-        files = snapshots.tar_of(work / "lab.tar", work, ["lab.yml"])
+        files = packing.tar_of(work / "lab.tar", work, ["lab.yml"])
         (work / "lab.yml").unlink()
         fields: dict[str, Any] = {
             "id": id_,
@@ -40,7 +40,6 @@ def a_snapshot(id_: str = "abc1", **changes: Any) -> Snapshot:
             "created": 1000.0,
             "host": HOST,
             "box": SavedBox(name="debian-12", vagrant_name="labctl-debian-12"),
-            "subnet": "10.20.30.0/24",
             "files": files,
             "nodes": saved,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tarfile
@@ -13,9 +12,8 @@ from pathlib import Path
 import pytest
 from saved_labs import a_snapshot
 
-from labctl import snapshots
+from labctl import packing, snapshots
 from labctl.errors import LockedError, SnapshotError, UsageError
-from labctl.snapshots import Piece
 
 
 def names(directory: Path) -> set[str]:
@@ -140,94 +138,13 @@ def test_those_that_up_took_of_a_key_are_found_and_no_other() -> None:
     assert snapshots.of_key("k") == (new, old)
 
 
-# Their files
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"x", os.urandom(3 << 20), bytes(5 << 20)], ids=["empty", "a byte", "noise", "zeros"]
-)
-def test_what_was_packed_is_unpacked(tmp_path: Path, content: bytes) -> None:
-    source, packed = tmp_path / "source", tmp_path / "packed"
-    source.write_bytes(content)
-    piece = snapshots.pack(source, packed)
-    assert (piece.file, piece.content, piece.stored) == ("packed", len(content), packed.stat().st_size)
-    assert piece.sha256 == snapshots._sha256(packed)
-    sink = io.BytesIO()
-    snapshots.unpack(packed, sink)
-    assert sink.getvalue() == content
-    with snapshots.unpacking(packed) as stream:
-        assert stream.read() == content
-    assert mode(packed) == 0o600
-
-
-def test_a_file_is_packed_while_it_is_written(tmp_path: Path) -> None:
-    content = os.urandom(1 << 20) + bytes(1 << 20)
-    packing = snapshots.Packing(tmp_path / "packed")
-    for start in range(0, len(content), 70000):
-        part = content[start : start + 70000]
-        assert packing.write(part) == len(part)
-    piece = packing.close()
-    assert piece == Piece(
-        file="packed",
-        stored=(tmp_path / "packed").stat().st_size,
-        content=len(content),
-        sha256=snapshots._sha256(tmp_path / "packed"),
-    )
-    assert piece.stored < len(content)
-    with snapshots.unpacking(tmp_path / "packed") as stream:
-        assert stream.read() == content
-
-
-def test_what_has_rotted_is_found_when_it_is_unpacked(tmp_path: Path) -> None:
-    source, packed = tmp_path / "source", tmp_path / "packed"
-    source.write_bytes(b"some content " * 9999)
-    snapshots.pack(source, packed)
-    flip(packed, -1)  # in zstd's own checksum
-    with pytest.raises(SnapshotError, match="packed is damaged"):
-        snapshots.unpack(packed, io.BytesIO())
-    with pytest.raises(SnapshotError, match="packed is damaged"), snapshots.unpacking(packed) as stream:
-        stream.read()
-
-
-def test_the_files_of_a_lab_keep_their_modes(tmp_path: Path) -> None:
-    lab, again = tmp_path / "lab", tmp_path / "again"
-    (lab / ".vagrant" / "machines").mkdir(parents=True)
-    for name, wanted in (("secrets.yml", 0o600), ("lab.yml", 0o644), (".vagrant/machines/id", 0o600)):
-        (lab / name).write_text(name)
-        (lab / name).chmod(wanted)
-    (lab / "logs").mkdir()
-    piece = snapshots.tar_of(tmp_path / "lab.tar", lab, ["lab.yml", "secrets.yml", ".vagrant", "not there"])
-    assert mode(tmp_path / "lab.tar") == 0o600
-    assert piece.sha256 == snapshots._sha256(tmp_path / "lab.tar")
-    again.mkdir()
-    (again / "lab.yml").write_text("as it was before")
-    snapshots.untar(tmp_path / "lab.tar", again)
-    assert names(again) == {"lab.yml", "secrets.yml", ".vagrant"}
-    assert (again / "lab.yml").read_text() == "lab.yml"
-    assert mode(again / "secrets.yml") == mode(again / ".vagrant/machines/id") == 0o600
-
-
-@pytest.mark.parametrize("way_out", ["../outside", "link/outside"])
-def test_an_archive_that_leads_out_of_the_folder_is_refused(tmp_path: Path, way_out: str) -> None:
-    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
-        if way_out.startswith("link"):
-            archive.addfile(link)
-        archive.addfile(tarfile.TarInfo(way_out))
-    (tmp_path / "lab").mkdir()
-    with pytest.raises(SnapshotError, match="cannot be unpacked"):
-        snapshots.untar(tmp_path / "bad.tar", tmp_path / "lab")
-    assert not (tmp_path / "outside").exists()
-
-
 # Whether one is what was saved
 
 
 def test_what_was_saved_is_all_right_and_read_but_once(monkeypatch: pytest.MonkeyPatch) -> None:
     saved, read = a_snapshot(), []
-    real = snapshots._sha256
-    monkeypatch.setattr(snapshots, "_sha256", lambda path: read.append(path.name) or real(path))
+    real = packing._sha256
+    monkeypatch.setattr(packing, "_sha256", lambda path: read.append(path.name) or real(path))
     snapshots.check(saved)
     assert sorted(read) == sorted(piece.file for piece in saved.pieces)
     read.clear()
