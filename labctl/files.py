@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labctl import __version__, lock
+from labctl import __version__, folders, lock
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import LabError
 from labctl.plan import Shape
 from labctl.render.inventory import SECRET_FILES, inventory
 from labctl.render.layout import Layout
@@ -24,7 +23,7 @@ from labctl.render.vagrantfile import vagrantfile
 from labctl.resources import resource
 from labctl.secrets import load_or_generate, write_private
 
-FOLDER = ".labctl"
+FOLDER, find = folders.FOLDER, folders.find
 
 
 @dataclass
@@ -175,23 +174,3 @@ def key_of(definition: Definition, box: str) -> str:
             if path.is_file() and path.suffix not in (".md", ".pyc"):
                 digest.update(str(path.relative_to(resource(folder))).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def find(base: Path, name: str | None) -> Path | None:
-    """The folder of a lab, in ``base`` or a folder above it; without a name the only one there is.
-
-    Raises:
-        LabError: no name was given and there are several.
-    """
-    for directory in (base, *base.parents):
-        labs = sorted(path.parent for path in (directory / FOLDER).glob("*/lab.yml"))
-        if name:
-            match = next((lab for lab in labs if lab.name == name), None)
-            if match:
-                return match
-        elif len(labs) == 1:
-            return labs[0]
-        elif labs:
-            names = ", ".join(lab.name for lab in labs)
-            raise LabError("which lab?", why=f"there are {names}", hint="name one with --name")
-    return None

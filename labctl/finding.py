@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl import files, providers, status
+from labctl import folders, providers, status, words
 from labctl.errors import UsageError
 from labctl.providers.base import Found, Provider
 
@@ -43,7 +42,7 @@ def folder(name: str | None, base: Path) -> Path:
     Raises:
         UsageError: there is none of that name, or more than one to choose from.
     """
-    directory = files.find(base, name)
+    directory = folders.find(base, name)
     if directory:
         return directory
     labs = summaries()
@@ -51,24 +50,20 @@ def folder(name: str | None, base: Path) -> Path:
         name = labs[0].name
     for lab in labs:
         if lab.name == name:
-            return lab.directory or base / files.FOLDER / lab.name
+            return lab.directory or base / folders.FOLDER / lab.name
     if name and providers.choose("auto").network(name):  # all that is left of one that was interrupted
-        return base / files.FOLDER / name
-    raise _not_found(name, [lab.name for lab in labs])
+        return base / folders.FOLDER / name
+    raise _not_found(name, dict.fromkeys([*(lab.name for lab in labs), *folders.names(base)]))
 
 
-def _not_found(name: str | None, names: Sequence[str]) -> UsageError:
+def _not_found(name: str | None, names: Collection[str]) -> UsageError:
     if name is None:
         return UsageError(
             "which lab?" if names else "there is no lab",
             why=f"there are {', '.join(names)}" if names else "",
             hint="name one with --name" if names else "labctl up",
         )
-    near = difflib.get_close_matches(name, names, 1)
-    return UsageError(
-        f"there is no lab {name!r}",
-        hint=f"did you mean {near[0]}?" if near else "labctl list shows all labs",
-    )
+    return UsageError(f"there is no lab {name!r}", hint=words.hint(name, names, "labctl list shows all labs"))
 
 
 def _summary(name: str, machines: Sequence[Found], provider: Provider) -> LabSummary:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
 
+from labctl import words
 from labctl.definition.models import Node
 from labctl.errors import UsageError
 
@@ -26,10 +26,9 @@ def select(lab: str, nodes: Sequence[Node], pattern: str) -> tuple[str, ...]:
     chosen = {name for word in pattern.replace(";", " ").split() for name in _meant(lab, nodes, word)}
     unknown = sorted(chosen - set(names))
     if unknown:
-        near = difflib.get_close_matches(unknown[0], names, 1)
         raise UsageError(
             f"{lab} has no node {', '.join(unknown)}",
-            hint=f"did you mean {near[0]}?" if near else f"its nodes: {NodeSet.fromlist(names)}",
+            hint=words.hint(unknown[0], names, f"its nodes: {NodeSet.fromlist(names)}"),
         )
     return tuple(name for name in names if name in chosen)
 
@@ -46,9 +45,11 @@ def _members(lab: str, nodes: Sequence[Node], group: str) -> list[str]:
         for name in (*node.roles, *node.partitions):
             groups.setdefault(name, []).append(node.name)
     if group not in groups:
-        near = difflib.get_close_matches(group, groups, 1)
-        there = f"its groups: {', '.join('@' + name for name in groups)}"
-        raise UsageError(f"{lab} has no group @{group}", hint=f"did you mean @{near[0]}?" if near else there)
+        known = [f"@{name}" for name in groups]
+        raise UsageError(
+            f"{lab} has no group @{group}",
+            hint=words.hint(f"@{group}", known, f"its groups: {', '.join(known)}"),
+        )
     return groups[group]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from labctl import lock, packing
+from labctl import lock, packing, words
 from labctl.errors import DamagedError, LockedError, SnapshotError, UsageError
 from labctl.packing import Piece
 from labctl.providers.base import STAGED
@@ -156,10 +156,11 @@ def named(lab: str, name: str) -> Snapshot:
     if found:
         many = ", ".join(f"{one.id} of {one.lab}" for one in found)
         raise UsageError(f"which snapshot {name}?", why=f"there are {many}", hint="name one by its id")
-    known = ", ".join(one.name for one in mine)
+    known = [one.name for one in mine]
+    there = f"there are: {', '.join(known)}" if known else "labctl snapshot save NAME takes one"
     raise UsageError(
         f"there is no snapshot {name}" + (f" of the lab {lab}" if lab else ""),
-        hint=f"there are: {known}" if known else "labctl snapshot save NAME takes one",
+        hint=words.hint(name, known, there),
     )
 
 

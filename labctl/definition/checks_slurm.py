@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from labctl.definition.parts import Parts, twice
-from labctl.definition.problems import Path, Problem, instead
+from labctl.definition.problems import Path, Problem
 from labctl.definition.slurm_keys import NODE_KEYS, PARTITION_KEYS, canonical
+from labctl.words import instead
 
 
 def partitions(parts: Parts) -> Iterator[Problem]:

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails, ValidationError
 
 from labctl.definition.models import Definition, Group, NodeSpec, Partition, User
-from labctl.definition.problems import Path, Problem, instead
+from labctl.definition.problems import Path, Problem
+from labctl.words import instead
 
 #: What the items of the definition's lists are.
 ITEMS: dict[str, type[BaseModel]] = {

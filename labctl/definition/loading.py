@@ -12,9 +12,9 @@ from labctl.definition import overrides as changes
 from labctl.definition import source as sources
 from labctl.definition import yamltext
 from labctl.definition.models import Definition
-from labctl.definition.problems import instead
 from labctl.definition.validation import check, shown
 from labctl.errors import DefinitionError
+from labctl.words import instead
 
 PRESETS = Path(__file__).parent / "presets"
 #: No definition is that long; a device or an image given by mistake is not read to its end.

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from labctl.definition import hostlist
-from labctl.definition.problems import instead
 from labctl.definition.source import Map, Seq, SourceError, parse
+from labctl.words import instead
 
 _LISTS = ("users", "groups", "nodes", "partitions")
 

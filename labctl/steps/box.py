@@ -20,6 +20,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
+from labctl import words
 from labctl.console import Reporter, StepView
 from labctl.errors import BoxError, HostError, UsageError
 from labctl.process import ProcessError, installed, run_logged
@@ -171,7 +172,8 @@ def remove(name: str) -> tuple[Box, ...]:
     """
     doomed = tuple(box for box in boxes() if box.name == name)
     if not doomed:
-        raise UsageError(f"no box {name!r} has been built", hint="labctl box list shows what there is")
+        hint = words.hint(name, [box.name for box in boxes()], "labctl box list shows what there is")
+        raise UsageError(f"no box {name!r} has been built", hint=hint)
     for box in doomed:
         shutil.rmtree(box.path)
     return doomed

@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from labctl import words
 from labctl.errors import UsageError
 from labctl.resources import resource
 
@@ -61,9 +62,8 @@ def recipe(name: str) -> Recipe:
     """
     directory = _boxes() / name
     if not (directory / "recipe.yml").is_file():
-        raise UsageError(
-            f"there is no recipe for a box {name!r}", hint=f"boxes that labctl builds: {', '.join(names())}"
-        )
+        there = f"boxes that labctl builds: {', '.join(names())}"
+        raise UsageError(f"there is no recipe for a box {name!r}", hint=words.hint(name, names(), there))
     own = _yaml(directory / "recipe.yml")
     roles = [_yaml(path) for path in sorted(resource("roles").glob("*/vars/Debian.yml"))]
     customize = directory / "customize.sh"

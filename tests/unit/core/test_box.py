@@ -243,6 +243,9 @@ def test_boxes_are_listed_the_newest_first_and_removed_by_name(reporter: BaseRep
     facts = json.loads((older / "box.json").read_text())
     (older / "box.json").write_text(json.dumps({**facts, "version": "older", "created": 1.0}))
     assert [one.version for one in box.boxes()] == [made.version, "older"]
+    with pytest.raises(UsageError, match="no box 'debain-12' has been built") as refused:
+        box.remove("debain-12")
+    assert refused.value.hint == "did you mean debian-12?"
     assert {one.version for one in box.remove("debian-12")} == {made.version, "older"}
     assert box.boxes() == ()
     assert not older.exists()

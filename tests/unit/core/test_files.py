@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_lab import small
 
-from labctl import files
+from labctl import files, folders
 from labctl.errors import LabError, LockedError
 from labctl.files import LabFiles, Record, key_of
 from labctl.plan import Shape
@@ -124,7 +124,7 @@ def test_a_lock_of_a_lab_that_is_not_there_leaves_nothing(tmp_path: Path) -> Non
 
 def test_the_lock_of_a_lab_is_no_lab(lab: LabFiles) -> None:
     with lab.locked("small", "up"):
-        assert files.find(lab.directory.parent.parent, None) is None
+        assert folders.find(lab.directory.parent.parent, None) is None
 
 
 # Its key
@@ -197,24 +197,24 @@ def test_the_nearest_folder_counts(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     labs(tmp_path, "outer")
-    assert files.find(inner, None) == tmp_path / ".labctl" / "outer"
+    assert folders.find(inner, None) == tmp_path / ".labctl" / "outer"
     labs(tmp_path / "a", "inner")
-    assert files.find(inner, None) == tmp_path / "a" / ".labctl" / "inner"
-    assert files.find(inner, "outer") == tmp_path / ".labctl" / "outer"
-    assert files.find(inner, "none") is None
+    assert folders.find(inner, None) == tmp_path / "a" / ".labctl" / "inner"
+    assert folders.find(inner, "outer") == tmp_path / ".labctl" / "outer"
+    assert folders.find(inner, "none") is None
 
 
 def test_among_several_one_must_be_named(tmp_path: Path) -> None:
     labs(tmp_path, "one", "two")
     with pytest.raises(LabError, match="which lab") as refused:
-        files.find(tmp_path, None)
+        folders.find(tmp_path, None)
     assert refused.value.why == "there are one, two"
-    assert files.find(tmp_path, "two") == tmp_path / ".labctl" / "two"
+    assert folders.find(tmp_path, "two") == tmp_path / ".labctl" / "two"
 
 
 def test_a_folder_without_a_definition_is_no_lab(tmp_path: Path) -> None:
     LabFiles(tmp_path / ".labctl" / "half").make()
-    assert files.find(tmp_path, "half") is None
+    assert folders.find(tmp_path, "half") is None
 
 
 def test_what_is_remembered_is_plain_json(lab: LabFiles) -> None:
