@@ -29,6 +29,84 @@ class Removed:
     bytes: int
 
 
+class Keeper:
+    """What one provider can do with snapshots: bring them back, if they fit, and drop their disks from its pool."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def saver(self) -> Saver:
+        """The provider's way to save machines.
+
+        Raises:
+            SnapshotError: it has none.
+        """
+        if self._provider.saver is None:
+            raise SnapshotError(
+                f"{self._provider.name} cannot save machines with their memory",
+                hint="snapshots need --provider libvirt",
+            )
+        return self._provider.saver
+
+    def host(self, driver: str) -> dict[str, str]:
+        """What must be equal on the host where a snapshot is taken and on the one where it is brought back."""
+        facts = self.saver().facts()
+        return {"machine": platform.machine(), "driver": driver, "labctl": __version__, **facts}
+
+    def equal(self, definition: Definition, files: LabFiles) -> Snapshot | None:
+        """The snapshot of a verified lab that is just what the definition would become here; None if there is none."""
+        if self._provider.saver is None:
+            return None
+        own = secrets_of(files)
+        for snapshot in snapshots.of_key(key(definition)):
+            driver = snapshot.host.get("driver", "")
+            if own in ("", snapshot.secrets) and not self._differences(snapshot, driver):
+                return snapshot
+        return None
+
+    def fits(self, snapshot: Snapshot, driver: str) -> None:
+        """Refuse a snapshot of another kind of host.
+
+        Raises:
+            SnapshotError: says in what they differ.
+        """
+        differences = self._differences(snapshot, driver)
+        if differences:
+            raise SnapshotError(
+                f"the snapshot {snapshot.name} is of another kind of host",
+                why="\n".join(differences),
+                hint="labctl up builds the lab anew",
+            )
+
+    def _differences(self, snapshot: Snapshot, driver: str) -> list[str]:
+        here = self.host(driver)
+        return [
+            f"{name}: {there} there, {here.get(name, 'none')} here"
+            for name, there in snapshot.host.items()
+            if here.get(name) != there
+        ]
+
+    def remove(self, snapshot: Snapshot) -> None:
+        """A snapshot gone from the cache and from the storage pool; labs that stand on its disks keep those."""
+        snapshots.remove(snapshot)
+        self.unstage(snapshot.volumes)
+
+    def unstage(self, prefix: str) -> None:
+        """Disks whose names begin so gone from the storage pool, but for those that a machine stands on."""
+        if self._provider.saver is not None:
+            self._provider.saver.unstage(prefix)
+
+    def unstage_others(self) -> None:
+        """Disks of snapshots that are no more gone from the storage pool, but for those that a machine stands on."""
+        if self._provider.saver is not None:
+            self._provider.saver.unstage_others({one.id for one in snapshots.snapshots()})
+
+
+def here() -> Keeper:
+    """The keeper for this host, whatever lab it is for."""
+    return Keeper(providers.choose("auto"))
+
+
 def key(definition: Definition) -> str:
     """Content hash of all that a verified lab is made of, but for its secrets and this host."""
     digest = hashlib.sha256(target.key(definition).encode())
@@ -46,41 +124,6 @@ def secrets_of(files: LabFiles) -> str:
     return hashlib.sha256(files.secrets.read_bytes()).hexdigest()[:16]
 
 
-def host(saver: Saver, driver: str) -> dict[str, str]:
-    """What must be equal on the host where a snapshot is taken and on the one where it is brought back."""
-    return {"machine": platform.machine(), "driver": driver, "labctl": __version__, **saver.facts()}
-
-
-def saver_of(provider: Provider) -> Saver:
-    """The provider's way to save machines.
-
-    Raises:
-        SnapshotError: it has none.
-    """
-    if provider.saver is None:
-        raise SnapshotError(
-            f"{provider.name} cannot save machines with their memory",
-            hint="snapshots need --provider libvirt",
-        )
-    return provider.saver
-
-
-def any_saver() -> Saver | None:
-    """This host's way to save machines, whatever lab it is for; None if it has none."""
-    return providers.choose("auto").saver
-
-
-def equal(definition: Definition, files: LabFiles, saver: Saver) -> Snapshot | None:
-    """The snapshot of a verified lab that is just what the definition would become here; None if there is none."""
-    own = secrets_of(files)
-    for snapshot in snapshots.of_key(key(definition)):
-        if own in ("", snapshot.secrets) and not _differences(
-            snapshot, host(saver, snapshot.host.get("driver", ""))
-        ):
-            return snapshot
-    return None
-
-
 def replaced(lab: str, label: str, key: str) -> tuple[Snapshot, ...]:
     """The snapshots that a new one takes the place of: those of its name, or of an equal lab if `up` takes it."""
     return tuple(
@@ -94,29 +137,6 @@ def in_words(snapshot: Snapshot) -> str:
     """Why there is no need to build."""
     age = datetime.fromtimestamp(snapshot.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
     return f"just this was verified and saved at {age}"
-
-
-def fits(snapshot: Snapshot, saver: Saver, driver: str) -> None:
-    """Refuse a snapshot of another kind of host.
-
-    Raises:
-        SnapshotError: says in what they differ.
-    """
-    differences = _differences(snapshot, host(saver, driver))
-    if differences:
-        raise SnapshotError(
-            f"the snapshot {snapshot.name} is of another kind of host",
-            why="\n".join(differences),
-            hint="labctl up builds the lab anew",
-        )
-
-
-def _differences(snapshot: Snapshot, here: dict[str, str]) -> list[str]:
-    return [
-        f"{name}: {there} there, {here.get(name, 'none')} here"
-        for name, there in snapshot.host.items()
-        if here.get(name) != there
-    ]
 
 
 def box_of(snapshot: Snapshot) -> Box | None:
@@ -155,20 +175,22 @@ def take_in(file: Path) -> Snapshot:
     Raises:
         SnapshotError: it is none, damaged, or of another kind of host.
     """
-    saver = saver_of(providers.choose("auto"))
+    keeper = here()
+    keeper.saver()  # if there is none, that is said before anything is unpacked
     with snapshots.exported(file) as (snapshot, work):
-        fits(snapshot, saver, snapshot.host.get("driver", ""))
+        keeper.fits(snapshot, snapshot.host.get("driver", ""))
         if (work / "box").is_dir():
             box.take_in(work / "box")
         snapshots.take_in(snapshot, work / "snapshot")
         return snapshot
 
 
-def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
+def prune(days: float, *, dry_run: bool) -> list[Removed]:
     """Remove what no lab needs and nobody used for so many days: snapshots that `up` took, boxes, leftovers.
 
     Boxes stay where there may be snapshots that are not known here and stand on them.
     """
+    keeper = here()
     labs = [LabFiles(lab.directory) for lab in summaries() if lab.directory]
     needed = {files.record().snapshot for files in labs}
     removed = []
@@ -176,19 +198,17 @@ def prune(saver: Saver | None, days: float, *, dry_run: bool) -> list[Removed]:
     for snapshot in doomed:
         removed.append(Removed(f"the snapshot {snapshot.id} of {snapshot.lab}", snapshot.stored))
         if not dry_run:
-            remove(snapshot, saver)
+            keeper.remove(snapshot)
     stand_on = {one.box.vagrant_name for one in snapshots.snapshots() if one not in doomed}
     stand_on |= {str(files.record().image.get("name", "")) for files in labs}
     for one in _old_boxes(stand_on, days) if snapshots.all_are_known() else ():
         removed.append(Removed(f"the box {one.name} {one.version}", one.size_bytes))
         if not dry_run:
             box.discard(one)
-            if saver is not None:
-                saver.unstage(f"{one.vagrant_name}_")
+            keeper.unstage(f"{one.vagrant_name}_")
     if not dry_run:
         snapshots.sweep()
-        if saver is not None:
-            saver.unstage_others({one.id for one in snapshots.snapshots()})
+        keeper.unstage_others()
     return removed
 
 
@@ -197,10 +217,3 @@ def _old_boxes(needed: set[str], days: float) -> Iterator[Box]:
         current = box.is_own(one.name) and one == box.current(one.name)  # others have no recipe any more
         if one.vagrant_name not in needed and not current and box.older(one, days):
             yield one
-
-
-def remove(snapshot: Snapshot, saver: Saver | None) -> None:
-    """A snapshot gone from the cache and from the storage pool; labs that stand on its disks keep those."""
-    snapshots.remove(snapshot)
-    if saver is not None:
-        saver.unstage(snapshot.volumes)

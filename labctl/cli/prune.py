@@ -22,7 +22,7 @@ def run(
     """Remove snapshots and boxes that no lab needs and that were not used of late. Snapshots with a name stay."""
     from labctl import keeping  # noqa: PLC0415
 
-    gone = keeping.prune(keeping.any_saver(), days, dry_run=dry_run)
+    gone = keeping.prune(days, dry_run=dry_run)
     if as_json:
         show.as_json(gone)
         return

@@ -81,7 +81,7 @@ def remove(snapshot: SnapshotName, name: OfLab = "") -> None:
     from labctl import keeping, snapshots  # noqa: PLC0415
 
     doomed = snapshots.named(name, snapshot)
-    keeping.remove(doomed, keeping.any_saver())
+    keeping.here().remove(doomed)
     print(f"removed {doomed.name} of {doomed.lab}: {show.size(doomed.stored)}")
 
 

@@ -89,8 +89,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.steps.boot.await_ports": made.await_ports,
         "labctl.steps.snapshot._SLIM": 0.0,
         "labctl.steps.clock._by_ssh": lambda *_: None,
-        "labctl.lab.converge": made.converge,
-        "labctl.lab.verify": made.verify,
+        "labctl.work.converge": made.converge,
+        "labctl.work.verify": made.verify,
         "labctl.status.ask_slurm": made.ask_slurm,
     }.items():
         monkeypatch.setattr(name, stand_in)

@@ -12,12 +12,13 @@ import pytest
 from saved_labs import a_snapshot
 from savers import HOST, FakeSaver
 from small_lab import lab, small, up
-from worlds import World
+from worlds import FakeProvider, World
 
 from labctl import keeping, snapshots
 from labctl.definition.models import Definition
 from labctl.errors import SnapshotError
 from labctl.files import LabFiles
+from labctl.keeping import Keeper
 from labctl.snapshots import SavedBox, Snapshot
 from labctl.steps import box
 from labctl.steps.recipe import recipe
@@ -48,9 +49,13 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def keeper(saver: FakeSaver) -> Keeper:
+    return Keeper(FakeProvider(saver=saver))
+
+
 def matching(saver: FakeSaver, definition: Definition | None = None, **changes: Any) -> Snapshot:
     """A snapshot, taken by `up` here, of this definition."""
-    words = {"key": keeping.key(definition or small()), "host": keeping.host(saver, "qemu"), "lab": "small"}
+    words = {"key": keeping.key(definition or small()), "host": keeper(saver).host("qemu"), "lab": "small"}
     return a_snapshot(**words | changes)
 
 
@@ -90,7 +95,7 @@ def test_the_key_changes_with_all_that_a_verified_lab_is_made_of(
 def test_the_newest_that_is_just_the_same_is_brought_back(saver: FakeSaver, files: LabFiles) -> None:
     matching(saver, id_="old", created=1.0)
     new = matching(saver, id_="new", created=2.0)
-    assert keeping.equal(small(), files, saver) == new
+    assert keeper(saver).equal(small(), files) == new
     words = keeping.in_words(new)
     assert "saved at 1970-01-01" in words or "saved at 1969-12-31" in words
 
@@ -102,9 +107,9 @@ def test_a_lab_with_secrets_of_its_own_gets_those_back_and_no_others(
     files.secrets.write_text("munge: abc")
     own = keeping.secrets_of(files)
     matching(saver, id_="theirs", secrets="other")
-    assert keeping.equal(small(), files, saver) is None
+    assert keeper(saver).equal(small(), files) is None
     ours = matching(saver, id_="ours", secrets=own, created=1.0)
-    assert keeping.equal(small(), files, saver) == ours
+    assert keeper(saver).equal(small(), files) == ours
 
 
 @pytest.mark.parametrize(
@@ -114,16 +119,16 @@ def test_a_lab_with_secrets_of_its_own_gets_those_back_and_no_others(
 )
 def test_what_is_not_just_the_same_is_not(saver: FakeSaver, files: LabFiles, change: dict[str, Any]) -> None:
     matching(saver, **change)
-    assert keeping.equal(small(), files, saver) is None
+    assert keeper(saver).equal(small(), files) is None
 
 
 @pytest.mark.parametrize("fact", ["qemu", "libvirt", "pool"])
 def test_another_kind_of_host_is_refused_with_what_differs(saver: FakeSaver, fact: str) -> None:
     saved = matching(saver)
-    keeping.fits(saved, saver, "qemu")
+    keeper(saver).fits(saved, "qemu")
     saver.host[fact] = "other"
     with pytest.raises(SnapshotError, match="another kind of host") as refused:
-        keeping.fits(saved, saver, "qemu")
+        keeper(saver).fits(saved, "qemu")
     assert refused.value.why == f"{fact}: {HOST[fact]} there, other here"
 
 
@@ -132,7 +137,7 @@ def test_all_differences_are_said_at_once(saver: FakeSaver, monkeypatch: pytest.
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     del saver.host["pool"]
     with pytest.raises(SnapshotError) as refused:
-        keeping.fits(saved, saver, "kvm")
+        keeper(saver).fits(saved, "kvm")
     assert set(refused.value.why.splitlines()) == {
         "machine: x86_64 there, aarch64 here",
         "driver: qemu there, kvm here",
@@ -143,9 +148,8 @@ def test_all_differences_are_said_at_once(saver: FakeSaver, monkeypatch: pytest.
 def test_a_provider_that_cannot_save_machines_says_which_can(world: World) -> None:
     world.provider.name = "virtualbox"
     with pytest.raises(SnapshotError, match="virtualbox cannot save machines") as refused:
-        keeping.saver_of(world.provider)
+        Keeper(world.provider).saver()
     assert "--provider libvirt" in refused.value.hint
-    assert keeping.any_saver() is None
 
 
 def test_a_new_one_takes_the_place_of_that_of_its_name_or_of_an_equal_lab() -> None:
@@ -248,6 +252,7 @@ def much(world: World, saver: FakeSaver, monkeypatch: pytest.MonkeyPatch) -> Fak
         a_snapshot(id_, label=label, created=time.time() - age * DAY, box=on(under))
     (snapshots.store() / "new-dead").mkdir()
     saver.pool = {f"labctl-snapshot-{id_}_head.img": b"" for id_ in ("old", "needed", "named", "new")}
+    world.provider.saver = saver
     return saver
 
 
@@ -261,7 +266,7 @@ def test_what_is_needed_named_or_was_used_of_late_is_kept(much: FakeSaver) -> No
     unused = next(one for one in box.boxes() if one.version == "unused")
     old = snapshots.get("old")
     assert old is not None
-    removed = keeping.prune(much, 14, dry_run=False)
+    removed = keeping.prune(14, dry_run=False)
     assert {(one.what, one.bytes) for one in removed} == {
         ("the snapshot old of full", old.stored),
         ("the box debian-12 unused", unused.size_bytes),
@@ -271,35 +276,38 @@ def test_what_is_needed_named_or_was_used_of_late_is_kept(much: FakeSaver) -> No
     assert set(much.pool) == {f"labctl-snapshot-{id_}_head.img" for id_ in ("needed", "named", "new")}
     assert f"{unused.vagrant_name}_" in much.did("unstage")
     assert not (snapshots.store() / "new-dead").exists()
-    assert keeping.prune(much, 14, dry_run=False) == []
+    assert keeping.prune(14, dry_run=False) == []
 
 
-def test_zero_days_keep_what_is_needed_or_named(much: FakeSaver) -> None:
-    keeping.prune(much, 0, dry_run=False)
+@pytest.mark.usefixtures("much")
+def test_zero_days_keep_what_is_needed_or_named() -> None:
+    keeping.prune(0, dry_run=False)
     assert kept() == ({"needed", "named"}, {"ofalab", "undera"})
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(much: FakeSaver) -> None:
     before, disks = kept(), dict(much.pool)
-    said = keeping.prune(much, 14, dry_run=True)
+    said = keeping.prune(14, dry_run=True)
     assert len(said) == 2
     assert kept() == before
     assert much.pool == disks
     assert (snapshots.store() / "new-dead").exists()
-    assert keeping.prune(much, 14, dry_run=False) == said
+    assert keeping.prune(14, dry_run=False) == said
 
 
-def test_a_box_goes_with_the_last_snapshot_that_stands_on_it(much: FakeSaver) -> None:
+def test_a_box_goes_with_the_last_snapshot_that_stands_on_it(world: World, much: FakeSaver) -> None:
+    world.provider.saver = None
     for one in snapshots.snapshots():
         snapshots.remove(one)
-    keeping.prune(None, 14, dry_run=False)
+    keeping.prune(14, dry_run=False)
     assert kept() == (set(), {"ofalab", "recent"})
     assert much.did("unstage") == []
 
 
-def test_a_box_that_labctl_has_no_recipe_for_any_more_goes_as_well(much: FakeSaver) -> None:
+@pytest.mark.usefixtures("much")
+def test_a_box_that_labctl_has_no_recipe_for_any_more_goes_as_well() -> None:
     built("debian-9", version="ancient", age=90)
-    keeping.prune(much, 14, dry_run=False)
+    keeping.prune(14, dry_run=False)
     assert "debian-9" not in {one.name for one in box.boxes()}
 
 
@@ -307,7 +315,7 @@ def test_disks_that_a_machine_stands_on_stay_when_their_snapshot_goes(saver: Fak
     saved = a_snapshot()
     saver.pool = {saved.volume("head"): b"", saved.volume("cpu-0"): b""}
     saver.below = {("full", "head"): saved.volume("head")}
-    keeping.remove(saved, saver)
+    keeper(saver).remove(saved)
     assert snapshots.snapshots() == ()
     assert len(saver.pool) == 2
 
@@ -318,5 +326,5 @@ def test_a_box_stays_where_there_may_be_snapshots_elsewhere(
 ) -> None:
     monkeypatch.setenv("LABCTL_SNAPSHOTS", str(tmp_path / "a-ci's-own"))
     before = {one.version for one in box.boxes()}
-    keeping.prune(None, 0, dry_run=False)
+    keeping.prune(0, dry_run=False)
     assert {one.version for one in box.boxes()} == before

@@ -22,6 +22,7 @@ from labctl.errors import (
     VerifyError,
 )
 from labctl.lab import Lab
+from labctl.work import Work
 
 
 def test_from_nothing_the_steps_go_in_order(world: World) -> None:
@@ -161,19 +162,19 @@ def test_nobody_comes_between_the_plan_and_its_execution(
         except LockedError:
             pass
 
-    planned, prepared = Lab.plan, Lab._prepare
+    planned, prepared = Lab._plan, Work.prepare
 
-    def plan(self: Lab, **options: Any) -> Any:
+    def plan(self: Lab, saved: Any, **options: Any) -> Any:
         look("plan")
-        return planned(self, **options)
+        return planned(self, saved, **options)
 
-    def prepare(self: Lab, reporter: Any) -> Any:
+    def prepare(self: Work, *words: Any) -> Any:
         look("prepare")
-        return prepared(self, reporter)
+        return prepared(self, *words)
 
     entered = threading.local()
-    monkeypatch.setattr(Lab, "plan", plan)
-    monkeypatch.setattr(Lab, "_prepare", prepare)
+    monkeypatch.setattr(Lab, "_plan", plan)
+    monkeypatch.setattr(Work, "prepare", prepare)
     real = Lab.define(small(), base=world.home).files.__class__.locked
 
     def locked(self: Any, name: str, doing: str) -> Any:
