@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -18,6 +16,7 @@ from labctl.console import silent
 from labctl.lab import Lab
 from labctl.providers.libvirt import Hypervisor
 from labctl.render.layout import Layout
+from labctl.side_by_side import each
 from labctl.steps import boot
 
 
@@ -54,19 +53,14 @@ def restore_bare(hypervisor: Hypervisor, directory: Path, folder: Path) -> float
     """
     layout = Lab.find(directory.name, base=directory).layout()
     domains = {node: hypervisor.domain(layout.lab, node) for node in _nodes(layout)}
-    _each(list(domains), lambda node: domains[node].save(str(folder / f"{node}.save")))
+    each(list(domains), lambda node: domains[node].save(str(folder / f"{node}.save")))
     started = time.monotonic()
-    _each(list(domains), lambda node: hypervisor.connection.restore(str(folder / f"{node}.save")))
+    each(list(domains), lambda node: hypervisor.connection.restore(str(folder / f"{node}.save")))
     return time.monotonic() - started
 
 
 def _nodes(layout: Layout) -> list[str]:
     return [machine.node.name for machine in layout.machines]
-
-
-def _each(nodes: Sequence[str], work: Callable[[str], Any]) -> None:
-    with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-        list(pool.map(work, nodes))
 
 
 def _box(hypervisor: Hypervisor, layout: Layout) -> Any:

@@ -17,6 +17,7 @@ from labctl.errors import BootError, HostError
 from labctl.providers.base import Provider
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import control_prefix
+from labctl.side_by_side import each
 from labctl.steps import machines
 
 # Seconds until a machine must answer, from when it was told to start. Six machines under software emulation on two
@@ -116,9 +117,7 @@ def await_ports(layout: Layout, view: StepView) -> None:
             time.sleep(_POLL / 10)
         view.node(node, "answers", "ok")
 
-    nodes = [machine.node.name for machine in layout.machines]
-    with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-        list(pool.map(one, nodes))
+    each([machine.node.name for machine in layout.machines], one)
 
 
 def _tell(waits: Sequence[Future[None]], answered: threading.Event) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labctl.errors import BootError
 from labctl.providers.base import Saver
+from labctl.side_by_side import each
 
 _DEADLINE = 60.0  # seconds
 
@@ -46,8 +46,7 @@ def step(
         _by_ssh(ssh_config, node)
 
     for group in ([node for node in nodes if node not in last], [node for node in nodes if node in last]):
-        with ThreadPoolExecutor(max_workers=max(1, len(group))) as pool:
-            list(pool.map(one, group))
+        each(group, one)
 
 
 def _by_ssh(ssh_config: Path, node: str) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 from labctl.console import StepView
 from labctl.providers.base import Provider
+from labctl.side_by_side import each
 
 _STOP_DEADLINE = 90.0  # seconds for a machine to shut down before it is switched off
 
 
 def start(provider: Provider, lab: str, nodes: Sequence[str]) -> None:
     """Start machines that are stopped or suspended, side by side."""
-    _each(nodes, lambda node: provider.start(lab, node))
+    each(nodes, lambda node: provider.start(lab, node))
 
 
 def suspend(provider: Provider, lab: str, nodes: Sequence[str], view: StepView) -> None:
@@ -24,7 +24,7 @@ def suspend(provider: Provider, lab: str, nodes: Sequence[str], view: StepView) 
         provider.suspend(lab, node)
         view.node(node, "suspended", "ok")
 
-    _each(nodes, one)
+    each(nodes, one)
 
 
 def stop(provider: Provider, lab: str, nodes: Sequence[str], view: StepView, *, force: bool) -> None:
@@ -35,7 +35,7 @@ def stop(provider: Provider, lab: str, nodes: Sequence[str], view: StepView, *, 
         provider.stop(lab, node, force=force, deadline=_STOP_DEADLINE)
         view.node(node, "stopped", "ok")
 
-    _each(nodes, one)
+    each(nodes, one)
 
 
 def remove(provider: Provider, lab: str, nodes: Sequence[str], directory: Path, view: StepView) -> None:
@@ -43,8 +43,3 @@ def remove(provider: Provider, lab: str, nodes: Sequence[str], directory: Path, 
     for node in nodes:
         provider.remove(lab, node, directory)
         view.node(node, "removed", "changed")
-
-
-def _each(nodes: Sequence[str], work: Callable[[str], None]) -> None:
-    with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
-        list(pool.map(work, nodes))

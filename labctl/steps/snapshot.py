@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import F_SETPIPE_SZ, fcntl
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
 from labctl import packing, snapshots
 from labctl.console import StepView
@@ -20,9 +18,8 @@ from labctl.errors import LabError, SnapshotError
 from labctl.packing import Packing, Piece
 from labctl.providers.base import MachineXml, Place, Saver
 from labctl.render.layout import Layout
+from labctl.side_by_side import each
 from labctl.snapshots import SavedBox, SavedNode, Snapshot
-
-T = TypeVar("T")
 
 #: The files of a lab that cannot be rendered again: what it shall be, what it knows, and Vagrant's own notes.
 LAB_FILES = (
@@ -76,8 +73,8 @@ def save(
     """
     nodes = [machine.node.name for machine in layout.machines]
     with snapshots.draft(id_) as work:
-        _each(nodes, lambda node: saver.stand_alone(layout.lab, node))
-        _each(nodes, lambda node: saver.slim(layout.lab, node))
+        each(nodes, lambda node: saver.stand_alone(layout.lab, node))
+        each(nodes, lambda node: saver.slim(layout.lab, node))
         time.sleep(_SLIM)
         raw, disks, paused = _freeze(saver, layout.lab, nodes, work, view)
         view.note(f"stood still for {paused:.1f} s")
@@ -96,7 +93,7 @@ def save(
                 disk=disks[node],
             )
 
-        saved = _each(nodes, pack, at_once=os.cpu_count() or 1)
+        saved = each(nodes, pack, at_once=os.cpu_count() or 1)
         snapshot = Snapshot(
             id=id_,
             lab=layout.lab,
@@ -129,10 +126,10 @@ def _freeze(
 
     started = time.monotonic()
     try:
-        _each(nodes, lambda node: saver.pause(lab, node))
-        disks = _each(nodes, write, abandon=lambda node: saver.abandon(lab, node))
+        each(nodes, lambda node: saver.pause(lab, node))
+        disks = each(nodes, write, abandon=lambda node: saver.abandon(lab, node))
     finally:
-        _each(nodes, lambda node: saver.resume(lab, node))
+        each(nodes, lambda node: saver.resume(lab, node))
     return raw, dict(zip(nodes, disks, strict=True)), time.monotonic() - started
 
 
@@ -163,8 +160,8 @@ def restore(saver: Saver, snapshot: Snapshot, layout: Layout, view: StepView) ->
             with _fed(snapshot.path / saved.memory.file, Path(pipes) / node) as memory:
                 saver.bring_back(MachineXml(saved.defined, saved.running), place, memory)
 
-        _each(nodes, bring_back)
-    _each(nodes, lambda node: saver.resume(layout.lab, node))
+        each(nodes, bring_back)
+    each(nodes, lambda node: saver.resume(layout.lab, node))
     for node in nodes:
         view.node(node, "as it was", "ok")
 
@@ -222,24 +219,3 @@ def _opened(pipe: Path, over: threading.Event) -> int | None:
         os.set_blocking(descriptor, True)
         return descriptor
     return None
-
-
-def _each(
-    nodes: Sequence[str],
-    work: Callable[[str], T],
-    *,
-    at_once: int = 64,
-    abandon: Callable[[str], object] = lambda _: None,
-) -> list[T]:
-    """Do the same with each node, side by side; if one fails or we are interrupted, `abandon` ends the others."""
-    with ThreadPoolExecutor(max_workers=max(1, min(len(nodes), at_once))) as pool:
-        futures = [pool.submit(work, node) for node in nodes]
-        try:
-            for future in as_completed(futures):  # so that whoever fails first is heard first
-                future.result()
-            return [future.result() for future in futures]
-        except BaseException:
-            for node, future in zip(nodes, futures, strict=True):
-                if not future.cancel() and not future.done():
-                    abandon(node)
-            raise
