@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from labctl.definition import overrides as changes
+from labctl.definition import shipped, yamltext
 from labctl.definition import source as sources
-from labctl.definition import yamltext
 from labctl.definition.models import Definition
+from labctl.definition.sizes import Sizes
+from labctl.definition.sizes import apply as resize
 from labctl.definition.validation import check, shown
 from labctl.errors import DefinitionError
 from labctl.words import instead
 
-PRESETS = Path(__file__).parent / "presets"
 #: No definition is that long; a device or an image given by mistake is not read to its end.
 MOST_BYTES = 250_000
 
@@ -32,21 +33,24 @@ class PresetSummary:
     memory: int
 
 
-def load(source: str, *, overrides: Sequence[str] = ()) -> Definition:
+def load(source: str, *, overrides: Sequence[str] = (), sizes: Sizes | None = None) -> Definition:
     """The definition of a lab.
 
     Args:
         source: a preset's name, or the path of a YAML file.
         overrides: changes as ``path=value``, see `overrides.apply`.
+        sizes: changes to all nodes that compute, which come before the others.
 
     Raises:
         DefinitionError: it cannot be read, or is not a lab; with every mistake, each with its line.
     """
     path = _find(source)
-    return loads(_read(path), name=str(path), overrides=overrides)
+    return loads(_read(path), name=str(path), overrides=overrides, sizes=sizes)
 
 
-def loads(text: str, *, name: str = "definition", overrides: Sequence[str] = ()) -> Definition:
+def loads(
+    text: str, *, name: str = "definition", overrides: Sequence[str] = (), sizes: Sizes | None = None
+) -> Definition:
     """The same from text, whose lines are shown as those of the file `name`."""
     try:
         tree = sources.parse(text, name)
@@ -55,7 +59,8 @@ def loads(text: str, *, name: str = "definition", overrides: Sequence[str] = ())
     if not isinstance(tree, sources.Map):
         words = "is empty" if tree is None else "is not a mapping of key: value"
         raise _refusal(name, [(f"{name}:1", f"a definition begins with name: and nodes:, and this {words}")])
-    mistakes = [(error.where, error.words) for error in changes.apply(tree, overrides)]
+    refused = [*resize(tree, sizes or Sizes()), *changes.apply(tree, overrides)]
+    mistakes = [(error.where, error.words) for error in refused]
     plain = sources.bare(tree)
     definition, problems = check(plain)
     mistakes += [(sources.where(tree, each.path), shown(plain, each)) for each in problems]
@@ -66,7 +71,7 @@ def loads(text: str, *, name: str = "definition", overrides: Sequence[str] = ())
 
 def presets() -> tuple[PresetSummary, ...]:
     """What ships with labctl, smallest first."""
-    found = (_summary(path) for path in PRESETS.glob("*.yml"))
+    found = (_summary(path) for path in shipped.paths().values())
     return tuple(sorted(found, key=lambda preset: (preset.nodes, preset.memory, preset.name)))
 
 
@@ -89,7 +94,7 @@ def _summary(path: Path) -> PresetSummary:
 
 
 def _find(source: str) -> Path:
-    known = {path.stem: path for path in sorted(PRESETS.glob("*.yml"))}
+    known = shipped.paths()
     if source in known:
         return known[source]
     path = Path(source).expanduser()

@@ -79,7 +79,7 @@ def _named(items: Seq, of: str, step: str, origin: str) -> Iterator[Map]:
 
 def _nodes(items: Seq, of: str, step: str, origin: str) -> Iterator[Map]:
     """The chosen nodes; an entry of which only some are meant is split, in place and in order."""
-    known = {name: item for item in items for name in _names(item)}
+    known = {name: item for item in items for name in names(item)}
     wanted = _wanted(known, step, origin)
     unknown = sorted(wanted - set(known)) or ([] if wanted else [step])
     if unknown:
@@ -98,7 +98,7 @@ def _wanted(known: dict[str, Map], step: str, origin: str) -> set[str]:
     if step == "all":
         return set(known)
     if step.startswith("@"):
-        return {name for name, item in known.items() if step[1:] in (item.get("roles") or [])}
+        return {name for name, item in known.items() if step[1:] in listed(item, "roles")}
     try:
         return set(hostlist.expand(step))
     except ValueError as error:
@@ -107,8 +107,7 @@ def _wanted(known: dict[str, Map], step: str, origin: str) -> set[str]:
 
 def _split(item: Any, place: str, wanted: set[str]) -> list[tuple[bool, Any]]:
     """The entry as runs of nodes that are all wanted or all not."""
-    names = _names(item)
-    runs = [(meant, list(run)) for meant, run in groupby(names, key=wanted.__contains__)]
+    runs = [(meant, list(run)) for meant, run in groupby(names(item), key=wanted.__contains__)]
     if len(runs) <= 1:
         return [(any(meant for meant, _ in runs), item)]
     parts: list[tuple[bool, Any]] = []
@@ -119,9 +118,16 @@ def _split(item: Any, place: str, wanted: set[str]) -> list[tuple[bool, Any]]:
     return parts
 
 
-def _names(item: Any) -> tuple[str, ...]:
+def names(item: Any) -> tuple[str, ...]:
+    """The single nodes of an entry; none if its name cannot be read."""
     name = item.get("name") if isinstance(item, Map) else None
     try:
         return hostlist.expand(name) if isinstance(name, str) else ()
     except ValueError:
         return ()
+
+
+def listed(item: Any, key: str) -> list[Any]:
+    """The list that an entry has there; an empty one if it has none, or something else."""
+    value = item.get(key) if isinstance(item, Map) else None
+    return value if isinstance(value, list) else []
