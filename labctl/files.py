@@ -42,6 +42,7 @@ class Record:
         verified: the same for verify.
         snapshot: the id of the snapshot that the lab was last saved as or made from.
         restoring: the id of the snapshot that is being brought back; empty once that is done.
+        copying: the nodes whose machines are being copied from others; empty once that is done.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Record:
     verified: str = ""
     snapshot: str = ""
     restoring: str = ""
+    copying: list[str] = field(default_factory=list)
 
     def made_with(self) -> dict[str, Shape]:
         """The shapes, as far as they can be read."""

@@ -99,7 +99,7 @@ class Keeper:
     def unstage_others(self) -> None:
         """Disks of snapshots that are no more gone from the storage pool, but for those that a machine stands on."""
         if self._provider.saver is not None:
-            self._provider.saver.unstage_others({one.id for one in snapshots.snapshots()})
+            self._provider.saver.unstage_others({one.id for one in snapshots.everything()})
 
 
 def here() -> Keeper:
@@ -196,10 +196,11 @@ def prune(days: float, *, dry_run: bool) -> list[Removed]:
     removed = []
     doomed = snapshots.unused(days, needed)
     for snapshot in doomed:
-        removed.append(Removed(f"the snapshot {snapshot.id} of {snapshot.lab}", snapshot.stored))
+        whose = snapshot.lab or f"a machine to copy, of the box {snapshot.box.vagrant_name}"
+        removed.append(Removed(f"the snapshot {snapshot.id} of {whose}", snapshot.stored))
         if not dry_run:
             keeper.remove(snapshot)
-    stand_on = {one.box.vagrant_name for one in snapshots.snapshots() if one not in doomed}
+    stand_on = {one.box.vagrant_name for one in snapshots.everything() if one not in doomed}
     stand_on |= {str(files.record().image.get("name", "")) for files in labs}
     for one in _old_boxes(stand_on, days) if snapshots.all_are_known() else ():
         removed.append(Removed(f"the box {one.name} {one.version}", one.size_bytes))

@@ -14,6 +14,7 @@ import zstandard
 from pydantic import BaseModel, ConfigDict
 
 from labctl.errors import DamagedError
+from labctl.providers.base import Sink
 
 _LEVEL = -1  # of zstd: memory must be unpacked within a second, and a smaller file is slower to unpack
 _CHUNK = 1 << 20  # bytes
@@ -81,7 +82,7 @@ def pack(source: Path, target: Path) -> Piece:
     return Piece(file=target.name, stored=sums.size, content=content, sha256=sums.sha256)
 
 
-def unpack(path: Path, sink: IO[bytes]) -> None:
+def unpack(path: Path, sink: Sink) -> None:
     """Write a packed file's content to a stream.
 
     Raises:
@@ -90,7 +91,10 @@ def unpack(path: Path, sink: IO[bytes]) -> None:
     try:
         with path.open("rb") as reading:
             zstandard.ZstdDecompressor().copy_stream(
-                reading, sink, read_size=_CHUNK // 4, write_size=_CHUNK // 2
+                reading,
+                sink,  # type: ignore[arg-type]  # it is only written to
+                read_size=_CHUNK // 4,
+                write_size=_CHUNK // 2,
             )
     except zstandard.ZstdError as error:
         raise DamagedError(f"{path} is damaged", why=str(error)) from error

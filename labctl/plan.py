@@ -54,6 +54,7 @@ class Observed:
         problems: what the running lab itself says is wrong.
         key_lost: the key that opens the machines is gone, and with it every way into them.
         torn: a restore was cut off, and what is there of machines is worth nothing.
+        copying: nodes whose machines were being copied from others when that was cut off: they may be nobody yet.
         saved: a snapshot of just what is wanted, in words; empty if there is none.
     """
 
@@ -64,6 +65,7 @@ class Observed:
     problems: tuple[str, ...] = ()
     key_lost: bool = False
     torn: bool = False
+    copying: frozenset[str] = frozenset()
     saved: str = ""
 
 
@@ -114,6 +116,8 @@ def _machines(wanted: Wanted, observed: Observed) -> list[Action]:
             actions.append(Action("recreate", node, "all shall be fresh"))
         elif observed.torn:
             actions.append(Action("recreate", node, "it was being brought back and that was cut off"))
+        elif node in observed.copying:
+            actions.append(Action("recreate", node, "it was being copied and that was cut off"))
         elif observed.key_lost:
             actions.append(Action("recreate", node, "the lab's key is lost, and nobody gets in"))
         elif reason := _misfit(observed.shapes.get(node, shape), shape):

@@ -28,6 +28,8 @@ from labctl.providers.base import STAGED
 FORMAT = 1
 #: Of a snapshot that `up` takes by itself; a user's own name cannot be empty.
 AUTOMATIC = ""
+#: The lab of a saved machine that belongs to none: the labs' machines are copies of it.
+NO_LAB = ""
 
 
 class SavedNode(BaseModel):
@@ -131,7 +133,12 @@ def all_are_known() -> bool:
 
 
 def snapshots() -> tuple[Snapshot, ...]:
-    """All that can be read, the newest first."""
+    """Those of labs, the newest first."""
+    return tuple(one for one in everything() if one.lab != NO_LAB)
+
+
+def everything() -> tuple[Snapshot, ...]:
+    """All that can be read, those of machines that belong to no lab among them; the newest first."""
     found = (_read(path) for path in store().glob("*/manifest.json"))
     return tuple(sorted((one for one in found if one), key=lambda one: -one.created))
 
@@ -165,8 +172,8 @@ def named(lab: str, name: str) -> Snapshot:
 
 
 def of_key(key: str) -> tuple[Snapshot, ...]:
-    """Those that `up` took of labs with this key, the newest first."""
-    return tuple(one for one in snapshots() if one.key == key and one.label == AUTOMATIC)
+    """Those that `up` took of labs, or of machines to copy, with this key; the newest first."""
+    return tuple(one for one in everything() if one.key == key and one.label == AUTOMATIC)
 
 
 def check(snapshot: Snapshot) -> None:
@@ -325,7 +332,7 @@ def unused(days: float, kept: Iterable[str]) -> tuple[Snapshot, ...]:
     limit = time.time() - days * 86400
     needed = set(kept)
     return tuple(
-        one for one in snapshots() if one.label == AUTOMATIC and one.used < limit and one.id not in needed
+        one for one in everything() if one.label == AUTOMATIC and one.used < limit and one.id not in needed
     )
 
 

@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
+from threading import Event
 from typing import cast
 
 from labctl import keeping, kvm, layouts, packing, providers, snapshots, target
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
+from labctl.errors import SnapshotError
 from labctl.files import LabFiles
 from labctl.keeping import Keeper
 from labctl.plan import Action, Kind
@@ -22,6 +25,7 @@ from labctl.snapshots import Snapshot
 from labctl.steps import boot, box, clock, machines, snapshot
 from labctl.steps.box import Box
 from labctl.steps.converge import ConvergeResult, converge
+from labctl.steps.seed import Seedbed
 from labctl.steps.settle import DEADLINES, settle
 from labctl.steps.snapshot import Saved
 from labctl.steps.verify import Level, Through, VerifyResult, verify
@@ -117,8 +121,34 @@ class Work:
             self._files.note(restoring="")  # what was torn has gone
             self._remember_shapes(layout.definition)
             log = self._files.log("boot")
+            if made and self._copies(layout):
+                made = self._copied(layout, made, view, log)
             boot.bring_up(self._provider, layout, made=made, started=started, view=view, log=log)
             self.set_clocks(layout, started)
+
+    def _copies(self, layout: Layout) -> bool:
+        """Whether machines can be copies of one that has booted: labctl's own boxes have a guest agent to tell them."""
+        return self._provider.saver is not None and layout.box.kernel is not None
+
+    def _copied(self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path) -> list[str]:
+        """Make these machines as copies, and wait until they answer; those that must boot by themselves after all."""
+        host = self.keeper.host(layout.driver)
+        bed = Seedbed(self._provider, self.keeper.saver(), layout, host, view, log)
+
+        def copy(nodes: Sequence[str], _: Event) -> None:
+            bed.grow(nodes)
+
+        self._files.note(copying=[*nodes])
+        try:
+            boot.bring_up(self._provider, layout, made=nodes, maker=copy, view=view, log=log)
+        except SnapshotError as error:
+            self.reporter.note(f"{error}\nso each machine boots by itself")
+            machines.remove(self._provider, self._lab, nodes, layout.directory, view)
+            left = [*nodes]
+        else:
+            left = []
+        self._files.note(copying=[])
+        return left
 
     def _remember_shapes(self, definition: Definition) -> None:
         """Note what the machines are made with, once those that cannot stay as they are have gone."""

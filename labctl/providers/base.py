@@ -51,6 +51,23 @@ class MachineXml:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Which machine a copy of a saved one is: all that the hypervisor tells machines apart by, and what it boots with.
+
+    Attributes:
+        name: its domain's.
+        uuid: its domain's.
+        mac: of its one network card.
+        command_line: its kernel's, from its next boot on; None if its box boots by itself.
+    """
+
+    name: str
+    uuid: str
+    mac: str
+    command_line: str | None
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a saved machine is brought back.
 
@@ -62,6 +79,7 @@ class Place:
         kernel: what it boots; None if its box boots by itself.
         initrd: the same for the initrd.
         network: the name of the lab's network.
+        identity: who it is from now on; None if it is who it was.
     """
 
     lab: str
@@ -71,6 +89,7 @@ class Place:
     kernel: str | None
     initrd: str | None
     network: str
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,7 @@ class Saver(Protocol):
     def facts(self) -> dict[str, str]:
         """What of the hypervisor saved machines depend on: its versions, and where disks are."""
 
-    def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
+    def tell(self, lab: str, node: str, script: str, *, stdin: str = "", deadline: float) -> Answer:
         """Run a shell script as root in a machine, without a login; BootError if there is no way to."""
 
     def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
@@ -143,8 +162,17 @@ class Saver(Protocol):
     def new_disk(self, lab: str, node: str, base: str) -> str:
         """A new disk for a machine, on top of a saved one; its path."""
 
-    def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:
-        """Make a machine as it was when it was saved, frozen; ``memory`` is a file or a pipe."""
+    def placed(self, machine: MachineXml, place: Place) -> MachineXml:
+        """What a saved machine is in this place."""
+
+    def renamed(self, sink: Sink, machine: MachineXml) -> Sink:
+        """A sink that hands on what `save_memory` wrote, as the memory of this machine."""
+
+    def bring_back(self, machine: MachineXml, memory: Path) -> None:
+        """Make a machine as `placed` says and as its memory was, frozen; ``memory``, a file or a pipe, is `renamed`."""
+
+    def adopt(self, directory: Path, node: str, identity: Identity) -> None:
+        """Have whoever makes machines know one that was copied, in the lab's folder."""
 
     def switch_off(self, lab: str, node: str) -> None:
         """Take a machine's power away, if it has any; it stays known to the hypervisor."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from labctl.errors import SnapshotError
-from labctl.providers.base import Place
+from labctl.providers.base import Identity, Place
 
 #: What a machine of a lab is made of, with the types that it may have. Anything else, in a snapshot from elsewhere,
 #: could reach into the host.
@@ -34,7 +34,7 @@ _ENTROPY = {"/dev/random", "/dev/urandom"}
 
 
 def placed(text: str, place: Place) -> str:
-    """Libvirt's XML of a saved machine, with every path of the host as it is here.
+    """Libvirt's XML of a saved machine, with every path of the host as it is here, and as who it is from now on.
 
     Raises:
         SnapshotError: it has something that no machine of a lab has.
@@ -47,6 +47,8 @@ def placed(text: str, place: Place) -> str:
         "description",
         json.dumps({"lab": place.lab, "node": place.node, "directory": str(place.directory)}),
     )
+    if place.identity:
+        _identify(root, place.identity)
     _set(root, "os/kernel", place.kernel)
     _set(root, "os/initrd", place.initrd)
     for disk in root.iterfind("devices/disk"):
@@ -63,6 +65,14 @@ def placed(text: str, place: Place) -> str:
         for old in channel.findall("source"):
             channel.remove(old)
     return ET.tostring(root, encoding="unicode")
+
+
+def _identify(root: ET.Element, identity: Identity) -> None:
+    _set(root, "name", identity.name)
+    _set(root, "uuid", identity.uuid)
+    _set(root, "os/cmdline", identity.command_line)
+    for mac in root.iterfind("devices/interface/mac"):
+        mac.set("address", identity.mac)
 
 
 def _console_sources(root: ET.Element) -> Iterator[ET.Element]:

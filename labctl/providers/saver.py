@@ -14,9 +14,11 @@ import libvirt
 
 from labctl.errors import BootError, SnapshotError
 from labctl.providers import agent
-from labctl.providers.base import STAGED, Answer, MachineXml, Place, Sink
+from labctl.providers.base import STAGED, Answer, Identity, MachineXml, Place, Sink
 from labctl.providers.libvirt import Hypervisor, domain_name
 from labctl.providers.machine_xml import placed
+from labctl.providers.save_file import Renamed
+from labctl.providers.vagrant import note_machine
 
 _PULL_DEADLINE = 300.0  # seconds to copy what lies between a disk and its box
 _POLL = 0.05  # seconds between two looks at that
@@ -46,13 +48,13 @@ class LibvirtSaver:
             "pool": root.findtext("target/path", ""),  # a disk names what it stands on by its path
         }
 
-    def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
-        """Run a shell script as root in a machine, by its guest agent.
+    def tell(self, lab: str, node: str, script: str, *, stdin: str = "", deadline: float) -> Answer:
+        """Run a shell script as root in a machine, by its guest agent; ``deadline`` in seconds.
 
         Raises:
             NoAgentError: it has none, or none that answers.
         """
-        return agent.run(self._hypervisor.domain(lab, node), script, deadline=deadline)
+        return agent.run(self._hypervisor.domain(lab, node), script, stdin=stdin, deadline=deadline)
 
     def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
         """Tell a machine what time it is, in seconds since the epoch.
@@ -229,24 +231,42 @@ class LibvirtSaver:
         path: str = pool.createXML(xml).path()
         return path
 
-    def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:
+    def placed(self, machine: MachineXml, place: Place) -> MachineXml:
+        """What a saved machine is in this place.
+
+        Raises:
+            SnapshotError: it has something that no machine of a lab has.
+        """
+        return MachineXml(placed(machine.defined, place), placed(machine.running, place))
+
+    def renamed(self, sink: Sink, machine: MachineXml) -> Sink:
+        """A sink that hands on what `save_memory` wrote, as the memory of this machine.
+
+        Libvirt would take another description beside the file as well, but not one with another name.
+        """
+        return Renamed(sink, machine.running)
+
+    def bring_back(self, machine: MachineXml, memory: Path) -> None:
         """Make a machine as it was when it was saved; it stays frozen.
 
         Args:
-            machine: what `describe` said of it.
-            place: where things are here.
-            memory: what `save_memory` wrote, as a file or a pipe.
+            machine: what `placed` said of it.
+            memory: what a `renamed` sink handed on, as a file or a pipe.
 
         Raises:
             SnapshotError: libvirt or QEMU refused it; why is libvirt's own words.
         """
         connection = self._hypervisor.connection
         try:
-            connection.defineXML(placed(machine.defined, place))
-            flags = libvirt.VIR_DOMAIN_SAVE_PAUSED
-            connection.restoreFlags(str(memory), placed(machine.running, place), flags)
+            connection.defineXML(machine.defined)
+            connection.restoreFlags(str(memory), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
         except libvirt.libvirtError as error:
-            raise SnapshotError(f"{place.node} could not be brought back", why=str(error)) from error
+            name = ET.fromstring(machine.defined).findtext("name")  # noqa: S314 - libvirt's own words
+            raise SnapshotError(f"{name} could not be brought back", why=str(error)) from error
+
+    def adopt(self, directory: Path, node: str, identity: Identity) -> None:
+        """Have Vagrant know a copied machine: ``vagrant status`` and the like work in the lab's folder."""
+        note_machine(directory, node, "libvirt", identity.uuid)
 
     def switch_off(self, lab: str, node: str) -> None:
         """Take a machine's power away, if it has any; it stays known to libvirt."""

@@ -156,8 +156,18 @@ def _home() -> Path:
     return Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
 
 
+def note_machine(directory: Path, node: str, provider: str, id_: str) -> None:
+    """Tell Vagrant which machine a node of the Vagrantfile in ``directory`` is, by the provider's id of it."""
+    notes = directory / ".vagrant" / "machines" / node / provider
+    notes.mkdir(parents=True, exist_ok=True)
+    (notes / "id").write_text(id_)
+
+
 def forget_machines(directory: Path, node: str = "") -> None:
-    """Take a folder's machines, or one of them, out of Vagrant's index, as Vagrant does when it destroys them."""
+    """Take a folder's machines, or one of them, out of Vagrant's index, as Vagrant does when it destroys them.
+
+    Those of folders below it are among them.
+    """
     index = _home() / "data" / "machine-index" / "index"
     try:
         content = json.loads(index.read_text())
@@ -166,7 +176,8 @@ def forget_machines(directory: Path, node: str = "") -> None:
     kept = {
         key: entry
         for key, entry in content.get("machines", {}).items()
-        if entry.get("vagrantfile_path") != str(directory) or (node and entry.get("name") != node)
+        if not Path(entry.get("vagrantfile_path", "")).is_relative_to(directory)
+        or (node and entry.get("name") != node)
     }
     if kept != content.get("machines", {}):
         index.write_text(json.dumps({**content, "machines": kept}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from labctl.errors import BootError
 from labctl.render.layout import Layout
 from labctl.render.templates import render
@@ -20,9 +22,9 @@ def vagrantfile(layout: Layout) -> str:
         BootError: the kernel's command line would be cut off.
     """
     key = bare_key(layout.public_key)
-    words = kernel_words(layout.box.root, layout.driver)
+    lines = {machine.node.name: command_line(layout, machine.node.name) for machine in layout.machines}
     if layout.box.kernel:
-        _check_length(layout, words, key)
+        _check_length(lines.values())
     return render(
         "Vagrantfile.j2",
         lab=layout.lab,
@@ -35,19 +37,22 @@ def vagrantfile(layout: Layout) -> str:
         prefix=layout.prefix,
         pool=layout.pool,
         public_key=key,
-        kernel_words=words,
+        command_lines=lines,
         boot_timeout=BOOT_TIMEOUT[layout.driver],
     )
 
 
-def kernel_words(root: str, driver: str) -> list[str]:
-    """The kernel's command line, but for the words that differ from node to node.
+def command_line(layout: Layout, node: str) -> str:
+    """What a node's kernel is started with, if its box does not boot by itself.
 
-    Under software emulation there is no speculation to guard against, but each guard costs: with page table
-    isolation every system call empties QEMU's cache of translations.
+    It also carries the node's name and the lab's public key: systemd writes the credential to
+    /root/.ssh/authorized_keys. Under software emulation there is no speculation to guard against, but each guard costs:
+    with page table isolation every system call empties QEMU's cache of translations.
     """
-    guards = ["mitigations=off"] if driver == "qemu" else []
-    return [f"root={root}", "rw", "console=ttyS0", "quiet", *guards]
+    guards = ["mitigations=off"] if layout.driver == "qemu" else []
+    credential = f'systemd.set_credential="ssh.authorized_keys.root:{bare_key(layout.public_key)}"'
+    words = [f"root={layout.box.root}", "rw", "console=ttyS0", "quiet", *guards]
+    return " ".join([*words, f"systemd.hostname={node}", credential])
 
 
 def bare_key(public_key: str) -> str:
@@ -55,10 +60,8 @@ def bare_key(public_key: str) -> str:
     return " ".join(public_key.split()[:2])
 
 
-def _check_length(layout: Layout, words: list[str], key: str) -> None:
-    longest = max(len(machine.node.name) for machine in layout.machines)
-    own = 'systemd.hostname= systemd.set_credential="ssh.authorized_keys.root:"'
-    length = len(" ".join(words)) + 1 + len(own) + longest + len(key)
+def _check_length(lines: Iterable[str]) -> None:
+    length = max(map(len, lines))
     if length >= LONGEST_COMMAND_LINE:
         raise BootError(
             "the kernel's command line would be cut off",

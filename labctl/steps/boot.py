@@ -40,11 +40,16 @@ def control_directory() -> None:
         raise HostError(f"{path} is not yours alone", why="others could listen in", hint=f"rm -rf {path}")
 
 
+#: Makes and starts the machines of these nodes. The event is set once all have answered.
+Maker = Callable[[Sequence[str], threading.Event], None]
+
+
 def bring_up(
     provider: Provider,
     layout: Layout,
     *,
     made: Sequence[str] = (),
+    maker: Maker | None = None,
     started: Sequence[str] = (),
     view: StepView,
     log: Path,
@@ -55,6 +60,7 @@ def bring_up(
         provider: who makes them.
         layout: the lab.
         made: the nodes that have no machine.
+        maker: makes those, in another way than the provider does.
         started: those whose machine is stopped or suspended.
         view: is told of each node.
         log: what the provider says goes there.
@@ -65,10 +71,13 @@ def bring_up(
     if made:
         forget_host_keys(layout.directory, [_address(layout, node) for node in made])
 
+    def by_provider(nodes: Sequence[str], answered: threading.Event) -> None:
+        provider.make(layout, nodes, view, log, answered)
+
     def make(answered: threading.Event) -> None:
         machines.start(provider, layout.lab, started)
         if made:
-            provider.make(layout, made, view, log, answered)
+            (maker or by_provider)(made, answered)
 
     make_and_await(layout, [*made, *started], make, view)
 

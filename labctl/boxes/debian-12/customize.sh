@@ -13,6 +13,10 @@ Type=ether
 DHCP=ipv4
 IPv6AcceptRA=no
 LinkLocalAddressing=no
+
+# Not by the machine-id, which networkd reads once: a copied machine gets its own later than that.
+[DHCPv4]
+ClientIdentifier=mac
 EOF
 
 # Every machine makes its own host key when it first boots; one kind is enough, and RSA takes minutes to make under emulation.
