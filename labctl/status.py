@@ -13,6 +13,8 @@ from labctl.definition.models import Definition
 from labctl.errors import BootError
 from labctl.files import LabFiles
 from labctl.providers.base import Found, Provider, Saver
+from labctl.render.graph import topology
+from labctl.render.graph.topology import Topology
 from labctl.steps import boot
 
 # What a node's Slurm state must begin with to be of use; anything else is a problem to show.
@@ -115,6 +117,23 @@ def look(
         nodes=tuple(members),
         partitions=slurm.partitions if slurm else (),
         problems=problems(definition, members, slurm) if definition else (unknown,),
+    )
+
+
+def pictured(definition: Definition, now: LabStatus) -> Topology:
+    """A lab as a picture shows it.
+
+    Args:
+        definition: what it shall be.
+        now: what it is.
+    """
+    machinery = f"{now.provider} ({now.driver})" if now.driver else now.provider
+    return topology.topology(
+        definition,
+        about=f"{now.state}, {machinery}",
+        network=now.network,
+        states={node.name: topology.state(node.state, node.slurm, node.reason) for node in now.nodes},
+        addresses={node.name: node.address for node in now.nodes if node.address},
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from labctl.definition.accounts import primary_gid, resolve
-from labctl.definition.models import Node
+from labctl.definition.models import Definition, Node
 from labctl.render.layout import Layout
-from labctl.render.merge import all_named
+from labctl.render.merge import all_named, merged
 
 #: Of an export that says nothing else: root of a client is nobody on the server.
 OPTIONS = ("rw", "sync", "root_squash", "no_subtree_check")
@@ -47,6 +47,14 @@ def server(layout: Layout) -> dict[str, Any]:
             for user in at_home
         ],
     }
+
+
+def paths(definition: Definition) -> tuple[str, ...]:
+    """What is shared, a user's exports included; nothing where those are a template that only Ansible can read."""
+    given = {key: value for key, value in definition.vars.items() if key == "nfs_server_exports"}
+    exports = merged({"nfs_server_exports": [{"path": path} for path in (_HOMES, _DATA)]}, given)
+    listed = exports["nfs_server_exports"]
+    return tuple(export["path"] for export in listed) if all_named(listed, "path") else ()
 
 
 def finished(variables: dict[str, Any], layout: Layout, host: str) -> dict[str, Any]:

@@ -6,11 +6,14 @@ from typing import Any
 
 from labctl.resources import resource
 
+#: How the names of templates end whose text is markup.
+MARKUP = (".svg.j2", ".html.j2")
+
 
 def render(template: str, **values: Any) -> str:
-    """The text of a template at the project's root; a name that is not given is an error.
+    """The text of a template, named by its path from the project's root; a name that is not given is an error.
 
-    In Ruby's templates every value goes through the filter `ruby`.
+    In Ruby's templates every value goes through the filter `ruby`; in those of SVG and HTML all are escaped.
     """
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - slow, and most commands render nothing
 
@@ -19,9 +22,9 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the text is Ruby, which HTML's escapes would damage
+        autoescape=template.endswith(MARKUP),  # Ruby would be damaged by HTML's escapes
     )
-    environment.filters["ruby"] = ruby
+    environment.filters |= {"ruby": ruby, "n": number}
     return environment.from_string(resource(template).read_text(encoding="utf-8")).render(**values)
 
 
@@ -29,3 +32,8 @@ def ruby(text: str) -> str:
     """A Ruby string of exactly `text`: between single quotes nothing is replaced or run."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def number(value: float) -> str:
+    """A length for a drawing: no more digits than an eye can see."""
+    return f"{round(value, 1):g}"
