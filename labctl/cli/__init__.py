@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that `labctl --help` and shell
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ import typer
 from labctl import groups
 from labctl.cli import (
     box,
+    completion,
     converge,
     create,
     destroy,
@@ -73,5 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0 only if it did what it was asked to do."""
     if arguments is None:
         groups.take_effect()
+    completion.mend_words(os.environ)
     given = sys.argv[1:] if arguments is None else arguments
     sys.exit(guarded(application(), given or ["--help"]))

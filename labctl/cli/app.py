@@ -10,7 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from labctl import __version__
+from labctl.cli import defaults
 from labctl.cli.state import state
+from labctl.errors import UsageError
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user's wish
@@ -29,6 +31,10 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
+        state.typed = frozenset(
+            name for name in ctx.params if ctx.get_parameter_source(name).name == "COMMANDLINE"
+        )
+        _one_lab(ctx.params)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
@@ -52,6 +58,16 @@ class Application(typer.Typer):
         self.command(name, cls=Command, epilog=examples(*shown), context_settings=defaults | settings)(
             function
         )
+
+
+def _one_lab(given: dict[str, Any]) -> None:
+    """The lab of the argument is meant, whatever the environment or a file call one; and nobody can mean two."""
+    lab, name = given.get("lab"), given.get("name")
+    if not lab or not name or lab == name:
+        return
+    if "name" in state.typed:
+        raise UsageError("which lab?", why=f"{lab} is named, and --name {name}", hint="name one")
+    given["name"] = ""
 
 
 def examples(*lines: str) -> str:
@@ -80,6 +96,8 @@ def root(
             envvar="LABCTL_DIRECTORY",
             file_okay=False,
             exists=True,
+            is_eager=True,
+            callback=defaults.take_effect,
             help="Where the labs' files are (in .labctl/).",
         ),
     ] = Path(),

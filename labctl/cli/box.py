@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import show
+from labctl.cli import completion, show
 from labctl.cli.app import Application
 from labctl.cli.options import Json
 from labctl.cli.state import state
 
-BoxName = Annotated[str, typer.Argument(metavar="[BOX]", help="Name of the box.")]
+BoxName = Annotated[
+    str, typer.Argument(metavar="[BOX]", help="Name of the box.", autocompletion=completion.recipes)
+]
+BuiltBox = Annotated[
+    str, typer.Argument(metavar="BOX", help="Name of the box.", autocompletion=completion.boxes)
+]
 
 app = Application(help="Build, list and remove the boxes that nodes are made of.")
 
@@ -50,7 +55,7 @@ def list_(as_json: Json = False) -> None:
         )
 
 
-def remove(name: Annotated[str, typer.Argument(metavar="BOX", help="Name of the box.")]) -> None:
+def remove(name: BuiltBox) -> None:
     """Remove a box, in all its versions."""
     from labctl.steps import box as boxes  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import show
+from labctl.cli import completion, show
 from labctl.cli.options import Json, LabArgument, LabName
 from labctl.cli.state import existing, state
 
@@ -23,7 +23,10 @@ def run(
     lab: LabArgument = "",
     name: LabName = "",
     tags: Annotated[str, typer.Option("--tags", metavar="TAGS", help="Only tasks with these tags.")] = "",
-    limit: Annotated[str, typer.Option("--limit", metavar="NODES", help="Only these nodes.")] = "",
+    limit: Annotated[
+        str,
+        typer.Option("--limit", metavar="NODES", help="Only these nodes.", autocompletion=completion.nodes),
+    ] = "",
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would change.")] = False,
     as_json: Json = False,
 ) -> None:

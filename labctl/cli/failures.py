@@ -78,7 +78,22 @@ def _usage(error: Any) -> tuple[str, str, str]:
     what = error.format_message()
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "labctl"
-    return what[:1].lower() + what[1:], "", f"{path} --help"
+    return what[:1].lower() + what[1:], _origin(context, getattr(error, "param", None)), f"{path} --help"
+
+
+def _origin(context: Any, parameter: Any) -> str:
+    """Where a wrong value is from, if it is not on the command line, where everybody sees it."""
+    if context is None or parameter is None:
+        return ""
+    source = context.get_parameter_source(parameter.name)
+    if source is not None and source.name == "ENVIRONMENT":
+        return f"{parameter.envvar} is set"
+    key = (tuple(context.command_path.split()[1:]), parameter.name)
+    return (
+        f"it is set in {state.defaults[key].place}"
+        if source is not None and source.name == "DEFAULT_MAP"
+        else ""
+    )
 
 
 def _trace() -> None:

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from labctl.cli.state import lab_type, state
-
-
-def _presets(incomplete: str) -> Iterable[str]:
-    from labctl.definition import loading  # noqa: PLC0415
-
-    return [preset.name for preset in loading.presets() if preset.name.startswith(incomplete)]
-
-
-def _labs(incomplete: str) -> Iterable[str]:
-    with contextlib.suppress(Exception):  # completion has nowhere to say what is wrong
-        return [lab.name for lab in lab_type().all() if lab.name.startswith(incomplete)]
-    return []
-
-
-def _nodes(incomplete: str) -> Iterable[str]:
-    with contextlib.suppress(Exception):
-        lab = lab_type().find(None, base=state.directory.absolute())
-        return [node for node in lab.nodes("all") if node.startswith(incomplete)]
-    return []
-
+from labctl.cli import completion
 
 Source = Annotated[
     str,
     typer.Argument(
         metavar="[PRESET|FILE]",
         help="A preset, a definition file, or the name of an existing lab. Default: full.",
-        autocompletion=_presets,
+        autocompletion=completion.sources,
         show_default=False,
     ),
 ]
@@ -50,14 +29,46 @@ Overrides = Annotated[
         help="Change the definition; again for more. Such as nodes.cpu-0.memory=2048.",
     ),
 ]
-Provider = Annotated[str, typer.Option("--provider", metavar="NAME", help="auto, libvirt or virtualbox.")]
+Provider = Annotated[
+    Literal["auto", "libvirt", "virtualbox"],
+    typer.Option("--provider", metavar="NAME", help="auto, libvirt or virtualbox."),
+]
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output-dir",
+        metavar="DIR",
+        file_okay=False,
+        help="Write the lab's files to .labctl/ in this folder, which is made. Default: where you are.",
+    ),
+]
+CpuNodes = Annotated[
+    int | None,
+    typer.Option("--cpu-nodes", metavar="COUNT", min=0, help="How many nodes compute without GPUs."),
+]
+GpuNodes = Annotated[
+    int | None, typer.Option("--gpu-nodes", metavar="COUNT", min=0, help="How many nodes have GPUs.")
+]
+CpusPerNode = Annotated[
+    int | None,
+    typer.Option("--cpus-per-node", metavar="COUNT", min=1, help="CPUs of each node that computes."),
+]
+GpusPerNode = Annotated[
+    int | None, typer.Option("--gpus-per-node", metavar="COUNT", min=1, help="GPUs of each node with GPUs.")
+]
+MemoryPerNode = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-per-node", metavar="MIB", min=1, help="Memory of each node that computes, in MiB."
+    ),
+]
 
 LabArgument = Annotated[
     str,
     typer.Argument(
         metavar="[LAB]",
         help="Name of the lab. Default: the only one there is.",
-        autocompletion=_labs,
+        autocompletion=completion.labs,
         show_default=False,
     ),
 ]
@@ -68,17 +79,20 @@ LabName = Annotated[
         "--lab",
         metavar="LAB",
         help="Name of the lab. Default: the only one there is.",
-        autocompletion=_labs,
+        autocompletion=completion.labs,
     ),
 ]
 Nodes = Annotated[
     str,
     typer.Option(
-        "--nodes", metavar="NODES", help="Only these, such as cpu-[0-1], @slurmd.", autocompletion=_nodes
+        "--nodes",
+        metavar="NODES",
+        help="Only these, such as cpu-[0-1], @slurmd.",
+        autocompletion=completion.nodes,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 NodeWords = Annotated[
     list[str],
-    typer.Argument(metavar="NODES -- COMMAND...", autocompletion=_nodes, show_default=False),
+    typer.Argument(metavar="NODES -- COMMAND...", autocompletion=completion.first_word, show_default=False),
 ]

@@ -7,15 +7,23 @@ from typing import Annotated
 
 import typer
 
-from labctl.cli import show
+from labctl.cli import completion, show
 from labctl.cli.app import Application
 from labctl.cli.options import Json, LabName
 from labctl.cli.state import existing, lab_type, state
 
 SnapshotName = Annotated[
-    str, typer.Argument(metavar="SNAPSHOT", help="Your name for it, or its id or the beginning of that.")
+    str,
+    typer.Argument(
+        metavar="SNAPSHOT",
+        help="Your name for it, or its id or the beginning of that.",
+        autocompletion=completion.snapshots,
+    ),
 ]
-OfLab = Annotated[str, typer.Option("--name", "--lab", metavar="LAB", help="Only of this lab.")]
+OfLab = Annotated[
+    str,
+    typer.Option("--name", "--lab", metavar="LAB", help="Only of this lab.", autocompletion=completion.labs),
+]
 
 app = Application(help="Save whole labs, disks and memory, and bring them back.")
 

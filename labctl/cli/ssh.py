@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from labctl.cli import completion
 from labctl.cli.options import LabName
 from labctl.cli.state import existing
 from labctl.errors import UsageError
@@ -25,7 +26,12 @@ WITH_VALUE = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 
 def run(
     words: Annotated[
-        list[str], typer.Argument(metavar="[SSH OPTIONS] NODE [-- COMMAND...]", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="[SSH OPTIONS] NODE [-- COMMAND...]",
+            autocompletion=completion.first_word,
+            show_default=False,
+        ),
     ],
     name: LabName = "",
 ) -> None:

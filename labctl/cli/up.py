@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labctl.cli import show, show_lab
-from labctl.cli.options import Json, NewName, Overrides, Provider, Source
+from labctl.cli.options import (
+    CpuNodes,
+    CpusPerNode,
+    GpuNodes,
+    GpusPerNode,
+    Json,
+    MemoryPerNode,
+    NewName,
+    OutputDir,
+    Overrides,
+    Provider,
+    Source,
+)
 from labctl.cli.state import state, wanted
 
 if TYPE_CHECKING:
@@ -17,6 +30,7 @@ EXAMPLES = (
     "labctl up",
     "labctl up mini-hpc --name tutorial",
     "labctl up ./my-lab.yml --set 'nodes.cpu-[0-1].memory=2048'",
+    "labctl up full --cpu-nodes 4 --memory-per-node 2048",
     "labctl up full --dry-run",
 )
 
@@ -26,9 +40,15 @@ def run(
     source: Source = "",
     name: NewName = "",
     overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
+    cpu_nodes: CpuNodes = None,
+    gpu_nodes: GpuNodes = None,
+    cpus_per_node: CpusPerNode = None,
+    gpus_per_node: GpusPerNode = None,
+    memory_per_node: MemoryPerNode = None,
     provider: Provider = "auto",
+    output_dir: OutputDir = Path(),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not test the lab.")] = False,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Test the lab, or do not.")] = True,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make every machine anew, and from no snapshot.")
     ] = False,
@@ -38,11 +58,14 @@ def run(
 
     Run again, it changes only what is not as defined.
     """
-    lab = wanted(source, name=name, overrides=overrides, provider=provider)
+    from labctl.definition.sizes import Sizes  # noqa: PLC0415
+
+    sizes = Sizes(cpu_nodes, gpu_nodes, cpus_per_node, gpus_per_node, memory_per_node)
+    lab = wanted(source, name=name, overrides=overrides, sizes=sizes, provider=provider, folder=output_dir)
     if dry_run:
-        _plan(lab, as_json=as_json, verify=not no_verify, fresh=fresh)
+        _plan(lab, as_json=as_json, verify=verify, fresh=fresh)
         return
-    result = lab.up(state.reporter(), verify=not no_verify, fresh=fresh)
+    result = lab.up(state.reporter(), verify=verify, fresh=fresh)
     if as_json:
         show.as_json(result)
     elif result.changed:

@@ -97,7 +97,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["statsu"], ["no such command 'statsu'", "Did you mean 'status'", "try: labctl --help"]),
         (["up", "--nam", "x"], ["--name", "try: labctl up --help"]),
         (["ssh"], ["missing argument", "try: labctl ssh --help"]),
-        (["up", "fulll"], ["no preset 'fulll'", "full"]),
+        (["up", "fulll"], ["no preset and no lab 'fulll'", "try: did you mean full?"]),
         (["-C", "/nonexistent", "list"], ["/nonexistent"]),
     ],
 )
