@@ -91,6 +91,12 @@ Nodes = Annotated[
         autocompletion=completion.nodes,
     ),
 ]
+User = Annotated[
+    str,
+    typer.Option(
+        "-u", "-l", "--user", metavar="USER", help="Be this user on the node. Default: the lab's own."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 NodeWords = Annotated[
     list[str],

@@ -10,7 +10,7 @@ import typer
 
 from labctl.cli import completion
 from labctl.cli.options import LabName
-from labctl.cli.state import existing
+from labctl.cli.state import reached
 from labctl.errors import UsageError
 
 EXAMPLES = (
@@ -36,7 +36,7 @@ def run(
     name: LabName = "",
 ) -> None:
     """Log in to a node, or run a command on it. Options of ssh may stand before the node."""
-    lab = existing(name)
+    lab = reached(name)
     flags, pattern, command = split(words)
     nodes = lab.nodes(pattern)
     if len(nodes) != 1:

@@ -53,13 +53,18 @@ def lab_type() -> type[Lab]:
 
 
 def existing(name: str) -> Lab:
-    """The lab of this name, or the only one there is.
+    """The lab of this name, or the only one there is, for a command that changes it.
 
     Raises:
         UsageError: there is none, or more than one to choose from.
     """
-    state.lab = lab_type().find(name or None, base=state.directory.absolute())
+    state.lab = reached(name)
     return state.lab
+
+
+def reached(name: str) -> Lab:
+    """The same for a command after which the lab is as it was, whatever interrupts it."""
+    return lab_type().find(name or None, base=state.directory.absolute())
 
 
 def wanted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,7 +209,16 @@ class FakeLab:
     def ssh_command(
         self, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None
     ) -> list[str]:
-        """Runs the command here, with the node's name in NODE."""
+        """Runs the command here as sshd would there, with the node's name in NODE."""
         assert not tty
         self.user = user
-        return ["env", f"NODE={node}", *command]
+        return ["env", f"NODE={node}", "SHELL=/bin/sh", *(["sh", "-c", " ".join(command)] if command else [])]
+
+    def root_command(self, node: str, script: str, *arguments: str) -> list[str]:
+        return self.ssh_command(node, [shlex.join(["sh", "-c", script, "sh", *arguments])])
+
+    def scp_command(self, sources: Sequence[str], target: str, *, recursive: bool = False) -> list[str]:
+        """Says what would be copied; to or from cpu-1 nothing can be."""
+        words = " ".join([*(["-r"] if recursive else []), *sources, target])
+        self.calls.append(f"scp {words}")
+        return ["sh", "-c", "echo no such file >&2; exit 1" if "cpu-1:" in words else "true"]

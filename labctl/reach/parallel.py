@@ -1,0 +1,172 @@
+"""Commands side by side, and their output with equal parts folded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from ClusterShell.MsgTree import MsgTree
+from ClusterShell.NodeSet import NodeSet
+
+from labctl.side_by_side import each
+
+_LATE = 124  # what timeout(1) says of a command that it ended
+_CHUNK = 65536  # bytes: what a pipe holds
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one node's command ended, and all that it said."""
+
+    exit_code: int
+    out: bytes
+    err: bytes
+
+    def in_text(self) -> Outcome:
+        """The same to read; what is no UTF-8 is replaced."""
+        return Outcome(self.exit_code, self.out.decode(errors="replace"), self.err.decode(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one node's command ended, as people read it."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_all(
+    commands: Mapping[str, Sequence[str]],
+    *,
+    given: int | None = None,
+    deadline: float | None = None,
+    on_end: Callable[[str, Ended], None] = lambda *_: None,
+) -> dict[str, Ended]:
+    """Run a command for each node, all at the same time; an interrupt ends them all.
+
+    Args:
+        commands: the argument vector for each node.
+        given: the file descriptor of what every command reads on its standard input, as it comes in; None is nothing.
+        deadline: seconds that each of them may take; one that takes longer is ended, with exit code 124.
+        on_end: is told of each that has ended, from a thread of its own.
+    """
+    group = _Group()
+    stdin = None if given is None else _Input(given)
+
+    def run(node: str) -> Ended:
+        process = group.start(commands[node], stdin)
+        ended = _await(process, deadline)
+        on_end(node, ended)
+        return ended
+
+    nodes = list(commands)
+    return dict(zip(nodes, each(nodes, run, abandon=lambda _: group.end()), strict=True))
+
+
+def worst(outcomes: Mapping[str, Outcome]) -> int:
+    """The worst exit code of all."""
+    return max((outcome.exit_code for outcome in outcomes.values()), default=0)
+
+
+def folded(texts: Mapping[str, str]) -> list[tuple[NodeSet, str]]:
+    """Each different text once, with the nodes that said it; the most nodes first, silent nodes left out."""
+    tree = MsgTree()
+    for node, text in texts.items():
+        for line in text.splitlines():
+            tree.add(node, line.encode())
+    groups = [(NodeSet.fromlist(list(nodes)), message) for message, nodes in tree.walk()]
+    groups.sort(key=lambda group: (-len(group[0]), str(group[0])))
+    return [(nodes, b"\n".join(message).decode(errors="replace")) for nodes, message in groups]
+
+
+def _await(process: subprocess.Popen[bytes], deadline: float | None) -> Ended:
+    try:
+        out, err = process.communicate(timeout=deadline)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        code, err = _LATE, err + f"no end within {deadline:.0f} s\n".encode()
+    return Ended(code if code >= 0 else 128 - code, out, err)
+
+
+class _Group:
+    """Processes that are ended together. One that would start later than that does not start."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._over = False
+
+    def start(self, argv: Sequence[str], stdin: _Input | None) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._over:
+                raise InterruptedError
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            self._started.append(process)
+        if stdin is not None:
+            # From here on it is the thread's: communicate() would close it.
+            pipe, process.stdin = process.stdin, None
+            threading.Thread(target=stdin.feed, args=(pipe,), daemon=True).start()
+        return process
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True
+            for process in self._started:
+                process.terminate()
+
+
+class _Input:
+    """What several programs read, each at its own pace, while it still comes in.
+
+    It need not end: a command that reads nothing must not wait for that.
+    """
+
+    def __init__(self, source: int) -> None:
+        self._chunks: list[bytes] = []
+        self._ended = False
+        self._news = threading.Condition()
+        threading.Thread(target=self._read, args=(source,), daemon=True).start()
+
+    def feed(self, pipe: IO[bytes]) -> None:
+        """Hand all of it to a program that may have ended long since."""
+        with suppress(BrokenPipeError), pipe:
+            for chunk in self._all():
+                pipe.write(chunk)
+                pipe.flush()
+
+    def _read(self, source: int) -> None:
+        # Not by sys.stdin: a thread that waits in it keeps Python from ending.
+        with suppress(OSError):
+            while chunk := os.read(source, _CHUNK):
+                self._tell(chunk)
+        self._tell(b"")
+
+    def _tell(self, chunk: bytes) -> None:
+        with self._news:
+            self._chunks.append(chunk)
+            self._ended = not chunk
+            self._news.notify_all()
+
+    def _all(self) -> Iterator[bytes]:
+        at = 0
+        while True:
+            with self._news:
+                self._news.wait_for(lambda at=at: at < len(self._chunks))  # type: ignore[misc]
+                chunk = self._chunks[at]
+            if not chunk:
+                return
+            yield chunk
+            at += 1
