@@ -164,6 +164,7 @@ def export(snapshot: Snapshot, target_file: Path) -> int:
         raise SnapshotError(
             f"the snapshot {snapshot.name} cannot be exported",
             why=f"it stands on the box {snapshot.box.name}, which labctl did not build",
+            hint="a lab on one of labctl's own boxes, such as debian-12, can be exported",
         )
     extra = {f"box/{path.name}": path for path in sorted(found.path.iterdir()) if path.is_file()}
     return snapshots.export(snapshot, target_file, extra)

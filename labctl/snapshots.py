@@ -272,7 +272,8 @@ def export(snapshot: Snapshot, target: Path, extra: Mapping[str, Path]) -> int:
         packing.tar(new, {**files, **extra})
         new.replace(target)
     except OSError as error:
-        raise SnapshotError(f"{target} cannot be written", why=str(error)) from error
+        hint = "name a file where there is room, and that you may write"
+        raise SnapshotError(f"{target} cannot be written", why=str(error), hint=hint) from error
     finally:
         new.unlink(missing_ok=True)
     return target.stat().st_size

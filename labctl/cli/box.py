@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import completion, show
-from labctl.cli.app import Application
+from labctl.cli.app import Application, examples
 from labctl.cli.options import Json
 from labctl.cli.state import state
 
@@ -18,7 +18,10 @@ BuiltBox = Annotated[
     str, typer.Argument(metavar="BOX", help="Name of the box.", autocompletion=completion.boxes)
 ]
 
-app = Application(help="Build, list and remove the boxes that nodes are made of.")
+app = Application(
+    help="Build, list and remove the boxes that nodes are made of.",
+    epilog=examples("labctl box build", "labctl box list"),
+)
 
 
 def build(

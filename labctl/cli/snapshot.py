@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labctl.cli import completion, show
-from labctl.cli.app import Application
+from labctl.cli.app import Application, examples
 from labctl.cli.options import Json, LabName
 from labctl.cli.state import existing, lab_type, state
 
@@ -25,7 +25,10 @@ OfLab = Annotated[
     typer.Option("--name", "--lab", metavar="LAB", help="Only of this lab.", autocompletion=completion.labs),
 ]
 
-app = Application(help="Save whole labs, disks and memory, and bring them back.")
+app = Application(
+    help="Save whole labs, disks and memory, and bring them back.",
+    epilog=examples("labctl snapshot save before-upgrade", "labctl snapshot restore before-upgrade"),
+)
 
 
 def save(

@@ -48,7 +48,9 @@ def run(
     provider: Provider = "auto",
     output_dir: OutputDir = Path(),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")] = False,
-    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Test the lab, or do not.")] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Test the lab, as is the default, or do not.")
+    ] = True,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make every machine anew, and from no snapshot.")
     ] = False,

@@ -115,9 +115,11 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise DefinitionError(f"{path} cannot be read", why=error.strerror or str(error)) from error
+        why, hint = error.strerror or str(error), "Name a YAML file that you may read."
+        raise DefinitionError(f"{path} cannot be read", why=why, hint=hint) from error
     if len(data) > MOST_BYTES:
-        raise DefinitionError(f"{path} is no definition", why=f"It has more than {MOST_BYTES} bytes.")
+        why = f"It has more than {MOST_BYTES} bytes."
+        raise DefinitionError(f"{path} is no definition", why=why, hint="labctl presets shows some.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,9 +13,10 @@ from labctl.cli.failures import INTERRUPTED, UNEXPECTED
 from labctl.reference.markdown import MADE, prose, table
 
 INTRODUCTION = """\
-Every option can also be given as an environment variable. Results go to standard output, progress and errors to
-standard error; `--json` prints facts for programs. Where a command takes nodes, it takes names, hostlists and groups:
-`cpu-0`, `cpu-[0-1]`, `@slurmd`, `all`. `labctl --install-completion` teaches your shell all of this.
+Every option can also be given as an environment variable, or [by default in a file of your folder](defaults.md).
+Results go to standard output, progress and errors to standard error; `--json` prints facts for programs. Where a
+command takes nodes, it takes names, hostlists and groups: `cpu-0`, `cpu-[0-1]`, `@slurmd`, `all`.
+`labctl --install-completion` teaches your shell all of this.
 """
 
 
@@ -67,7 +68,7 @@ def _options(parameters: Iterable[Any]) -> str:
         if one.param_type_name != "option" or one.hidden or one.name.endswith("_completion"):
             continue
         value = "" if one.is_flag else f" {one.metavar or one.name.upper()}"
-        spelled = ", ".join(f"`{name}`" for name in one.opts)
+        spelled = ", ".join(f"`{name}`" for name in (*one.opts, *one.secondary_opts))
         spelled = spelled[:-1] + f"{value}`" if value else spelled
         variable = f"`{one.envvar}`" if one.envvar else ""
         rows.append((spelled, variable, prose(one.help or "")))

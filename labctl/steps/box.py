@@ -199,7 +199,7 @@ def take_in(folder: Path) -> Box:
     """
     box = _read(folder / "box.json")
     if box is None or not _PLAIN.fullmatch(f"{box.name} {box.version}"):  # they are part of paths
-        raise BoxError(f"{folder} has no box")
+        raise BoxError(f"{folder} has no box", hint="export the snapshot anew where it was saved")
     box.check()
     _cache().mkdir(parents=True, exist_ok=True)
     with FileLock(_cache() / f"{box.name}.lock"):
@@ -210,7 +210,8 @@ def take_in(folder: Path) -> Box:
             _put(folder, target)
             known = _read(target / "box.json")
     if known is None:
-        raise BoxError(f"the box {box.name} cannot be read back")
+        hint = f"labctl box rm {box.name}, then import it again"
+        raise BoxError(f"the box {box.name} cannot be read back", hint=hint)
     return known
 
 

@@ -65,6 +65,10 @@ def _by_ssh(ssh_config: Path, node: str) -> None:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_DEADLINE
         )
     except subprocess.TimeoutExpired as error:
-        raise BootError(f"the clock of {node} could not be set within {_DEADLINE:.0f} s") from error
+        raise _unset(node, f"it did not answer within {_DEADLINE:.0f} s") from error
     if done.returncode != 0:
-        raise BootError(f"the clock of {node} could not be set", why=done.stderr.strip())
+        raise _unset(node, done.stderr.strip())
+
+
+def _unset(node: str, why: str) -> BootError:
+    return BootError(f"the clock of {node} could not be set", why=why, hint=f"labctl ssh {node} -- date")

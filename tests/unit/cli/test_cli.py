@@ -41,6 +41,14 @@ def test_help_has_an_example_and_a_meaning_for_every_option(name: str, cli: Cli)
             assert parameter.help, parameter.name
 
 
+@pytest.mark.parametrize("group", ["", "snapshot", "box"])
+def test_a_group_shows_its_commands_and_an_example(group: str, cli: Cli) -> None:
+    shown = cli(*group.split(), "--help").out
+    commands = {name.removeprefix(group).split()[0] for name in COMMANDS if name.startswith(group)}
+    assert commands <= set(shown.split())
+    assert f"labctl {group}".strip() in shown.partition("Examples:")[2]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_its_environment_variable(name: str) -> None:
     for parameter in COMMANDS[name].params:
