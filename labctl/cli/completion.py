@@ -90,9 +90,9 @@ def boxes(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
 @_quiet
 def recipes(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
     """The boxes that can be built."""
-    from labctl.steps import recipe  # noqa: PLC0415
+    from labctl.definition import shipped  # noqa: PLC0415
 
-    return recipe.names()
+    return shipped.boxes()
 
 
 def _base(ctx: typer.Context) -> Any:

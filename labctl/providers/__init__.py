@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from labctl import words
+from labctl.definition import shipped
 from labctl.errors import BoxError, HostError
 from labctl.process import installed
 from labctl.providers.base import Provider
@@ -45,6 +47,6 @@ def public_image(name: str) -> BoxImage:
         raise BoxError(
             f"there is no box {name!r}",
             why="labctl builds none of that name, and the boxes of others are named OWNER/BOX",
-            hint="labctl box list",
+            hint=words.hint(name, shipped.boxes(), "labctl box list"),
         )
     return BoxImage(name=name, user="vagrant", baked=False)

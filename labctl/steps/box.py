@@ -22,9 +22,10 @@ from filelock import FileLock
 
 from labctl import words
 from labctl.console import Reporter, StepView
+from labctl.definition import shipped
 from labctl.errors import BoxError, HostError, UsageError
 from labctl.process import ProcessError, installed, run_logged
-from labctl.steps.recipe import Recipe, names, recipe
+from labctl.steps.recipe import Recipe, recipe
 
 _SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
 
@@ -111,7 +112,7 @@ class Box:
 
 def is_own(name: str) -> bool:
     """Whether labctl builds the box; every other name is left to Vagrant."""
-    return name in names()
+    return name in shipped.boxes()
 
 
 def recipe_key(name: str) -> str:

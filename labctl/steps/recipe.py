@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from labctl import words
+from labctl.definition import shipped
 from labctl.errors import UsageError
 from labctl.resources import resource
 
@@ -49,21 +50,17 @@ class Recipe:
     key: str
 
 
-def names() -> tuple[str, ...]:
-    """The boxes that labctl can build."""
-    return tuple(sorted(path.parent.name for path in _boxes().glob("*/recipe.yml")))
-
-
 def recipe(name: str) -> Recipe:
     """The recipe of a box that labctl builds.
 
     Raises:
         UsageError: there is none of that name.
     """
-    directory = _boxes() / name
+    directory = shipped.BOXES / name
     if not (directory / "recipe.yml").is_file():
-        there = f"boxes that labctl builds: {', '.join(names())}"
-        raise UsageError(f"there is no recipe for a box {name!r}", hint=words.hint(name, names(), there))
+        known = shipped.boxes()
+        there = f"boxes that labctl builds: {', '.join(known)}"
+        raise UsageError(f"there is no recipe for a box {name!r}", hint=words.hint(name, known, there))
     own = _yaml(directory / "recipe.yml")
     roles = [_yaml(path) for path in sorted(resource("roles").glob("*/vars/Debian.yml"))]
     customize = directory / "customize.sh"
@@ -83,10 +80,6 @@ def recipe(name: str) -> Recipe:
     for script in (customize, *prepare):
         digest.update(script.read_bytes())
     return Recipe(name=name, customize=customize, prepare=prepare, key=digest.hexdigest()[:12], **parts)
-
-
-def _boxes() -> Path:
-    return Path(__file__).parent.parent / "boxes"
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -197,6 +197,4 @@ def test_nothing_slow_is_imported_for_it(work: Path) -> None:
         [sys.executable, "-c", script], env=os.environ | words, capture_output=True, text=True, check=False
     )
     assert run.stdout == "head\n"
-    assert {"libvirt", "jinja2", "labctl.lab", "ansible_runner"} & set(
-        run.stderr.split()
-    ) == set()
+    assert {"libvirt", "jinja2", "labctl.lab", "ansible_runner"} & set(run.stderr.split()) == set()

@@ -71,5 +71,6 @@ def test_a_public_box_boots_by_itself_and_has_nothing_installed() -> None:
 
 
 def test_a_box_that_nobody_builds_is_refused() -> None:
-    with pytest.raises(BoxError, match="there is no box 'debain-12'"):
+    with pytest.raises(BoxError, match="there is no box 'debain-12'") as refused:
         providers.public_image("debain-12")
+    assert refused.value.hint == "did you mean debian-12?"

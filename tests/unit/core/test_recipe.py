@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from labctl.definition import shipped
 from labctl.errors import UsageError
 from labctl.resources import resource
 from labctl.steps import recipe as module
-from labctl.steps.recipe import names, recipe
+from labctl.steps.recipe import recipe
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the roles and the recipes, to be changed."""
     shutil.copytree(resource("roles"), tmp_path / "roles")
-    shutil.copytree(Path(module.__file__).parent.parent / "boxes", tmp_path / "boxes")
+    shutil.copytree(shipped.BOXES, tmp_path / "boxes")
     monkeypatch.setattr(module, "resource", lambda name: tmp_path / name)
-    monkeypatch.setattr(module, "_boxes", lambda: tmp_path / "boxes")
+    monkeypatch.setattr(shipped, "BOXES", tmp_path / "boxes")
     return tmp_path
 
 
@@ -100,7 +101,7 @@ def test_the_order_of_packages_does_not_matter(project: Path) -> None:
 
 
 def test_an_unknown_box_is_refused_with_those_there_are() -> None:
-    assert "debian-12" in names()
+    assert "debian-12" in shipped.boxes()
     with pytest.raises(UsageError, match="there is no recipe for a box 'debain'") as refused:
         recipe("debain")
     assert "debian-12" in refused.value.hint
