@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labctl import __version__, folders, lock
+from labctl import __version__, lock
 from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.plan import Shape
@@ -22,8 +22,6 @@ from labctl.render.ssh_config import ssh_config
 from labctl.render.vagrantfile import vagrantfile
 from labctl.resources import resource
 from labctl.secrets import load_or_generate, write_private
-
-FOLDER, find = folders.FOLDER, folders.find
 
 
 @dataclass

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl import files, finding, keeping, layouts, providers, refusals, selection, snapshots, status, target
+from labctl import finding, folders, keeping, layouts, providers, refusals, selection, snapshots, status, target
 from labctl.console import Reporter
 from labctl.definition import loading
 from labctl.definition.models import Definition
@@ -68,7 +68,7 @@ class Lab:
         origin = definition.name
         if name:
             definition = loading.loads(loading.dump(definition), overrides=[f"name={name}"])
-        return cls(definition.name, base / files.FOLDER / definition.name, definition, provider, origin)
+        return cls(definition.name, base / folders.FOLDER / definition.name, definition, provider, origin)
 
     @classmethod
     def find(cls, name: str | None, *, base: Path) -> Lab:
@@ -92,10 +92,10 @@ class Lab:
     @classmethod
     def of(cls, saved: Snapshot, *, base: Path) -> Lab:
         """The lab that a snapshot is of: where it is, or in a new folder if it was destroyed."""
-        known = files.find(base, saved.lab) or next(
+        known = folders.find(base, saved.lab) or next(
             (lab.directory for lab in cls.all() if lab.name == saved.lab), None
         )
-        return cls(saved.lab, known or base / files.FOLDER / saved.lab, None)
+        return cls(saved.lab, known or base / folders.FOLDER / saved.lab, None)
 
     @classmethod
     def all(cls) -> tuple[LabSummary, ...]:
