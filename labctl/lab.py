@@ -7,7 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labctl import finding, folders, keeping, layouts, providers, refusals, selection, snapshots, status, target
+from labctl import (
+    finding,
+    folders,
+    keeping,
+    layouts,
+    providers,
+    refusals,
+    selection,
+    snapshots,
+    status,
+    target,
+)
 from labctl.console import Reporter
 from labctl.definition import loading
 from labctl.definition.models import Definition
