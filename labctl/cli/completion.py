@@ -40,7 +40,7 @@ def sources(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     """Presets and labs; where neither fits, the shell itself offers files."""
     from labctl.definition import shipped  # noqa: PLC0415
 
-    return [*shipped.paths(), *labs(ctx, incomplete)]
+    return dict.fromkeys([*shipped.paths(), *labs(ctx, incomplete)])
 
 
 @_quiet

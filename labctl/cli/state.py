@@ -130,7 +130,7 @@ def _is_definition(source: str) -> bool:
 def _neither(source: str, base: Path) -> UsageError:
     from labctl.definition import shipped  # noqa: PLC0415
 
-    known = [*shipped.paths(), *folders.names(base)]
+    known = dict.fromkeys([*shipped.paths(), *folders.names(base)])
     return UsageError(
         f"there is no preset and no lab {source!r}",
         why=f"there are {', '.join(known)}; a definition of your own is given by its path",

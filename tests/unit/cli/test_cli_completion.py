@@ -70,11 +70,13 @@ def test_presets_and_the_labs_of_this_folder_and_above(
 ) -> None:
     assert offered("up", "") == ["cpu", "full", "gpu", "mini-hpc", "multi-node", "play"]
     assert offered("destroy", "") == ["play"]
+    a_lab(work, "cpu")
+    assert offered("up", "c") == ["cpu"]
     (work / "below").mkdir()
     a_lab(work / "below", "inner")
     monkeypatch.chdir(work / "below")
-    assert offered("status", "--name", "") == ["inner", "play"]
-    assert offered("-C", str(work), "status", "") == ["play"]
+    assert offered("status", "--name", "") == ["inner", "cpu", "play"]
+    assert offered("-C", str(work), "status", "p") == ["play"]
 
 
 @pytest.mark.parametrize(
