@@ -78,6 +78,7 @@ class LabFiles:
         self.secrets = directory / "secrets.yml"
         self.logs = directory / "logs"
         self.junit = self.logs / "verify.xml"
+        self.report = self.logs / "verify.html"
         self.timings = directory / "timings.json"
         self._record = directory / "record.json"
 

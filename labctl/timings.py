@@ -6,8 +6,29 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from labctl.render.report.page import Step
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The time that an `up` took: that of its steps, in order, and seconds by Ansible task."""
+
+    steps: tuple[Step, ...] = ()
+    tasks: Mapping[str, float] = field(default_factory=dict)
+
+
+def read(path: Path) -> Taken:
+    """What is written there of the last `up`; nothing if there was none or if the file is damaged."""
+    try:
+        kept = json.loads(path.read_text())
+        steps = [Step(one["step"], float(one["seconds"]), bool(one.get("failed"))) for one in kept["steps"]]
+        return Taken(tuple(steps), {task: float(seconds) for task, seconds in kept["tasks"].items()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return Taken()
 
 
 class Timings:
@@ -22,6 +43,12 @@ class Timings:
         self.steps: list[tuple[str, float]] = []
         self.tasks: Mapping[str, float] = {}
         self._failed: set[int] = set()
+
+    @property
+    def taken(self) -> Taken:
+        """What they are so far."""
+        steps = (Step(name, seconds, at in self._failed) for at, (name, seconds) in enumerate(self.steps))
+        return Taken(tuple(steps), self.tasks)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -48,12 +75,12 @@ class Timings:
 
     def _write(self, path: Path) -> None:
         timings = {
-            "steps": [self._line(number) for number in range(len(self.steps))],
+            "steps": [_line(step) for step in self.taken.steps],
             "tasks": {task: round(seconds, 2) for task, seconds in self.tasks.items()},
         }
         path.write_text(json.dumps(timings, indent=2) + "\n")
 
-    def _line(self, number: int) -> dict[str, Any]:
-        name, seconds = self.steps[number]
-        failed = {"failed": True} if number in self._failed else {}
-        return {"step": name, "seconds": round(seconds, 2), **failed}
+
+def _line(step: Step) -> dict[str, Any]:
+    failed = {"failed": True} if step.failed else {}
+    return {"step": step.name, "seconds": round(step.seconds, 2), **failed}

@@ -11,6 +11,7 @@ from threading import Event
 from typing import cast
 
 from labctl import keeping, kvm, layouts, packing, providers, snapshots, target
+from labctl.about import about
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
@@ -29,6 +30,7 @@ from labctl.steps.seed import Seedbed
 from labctl.steps.settle import DEADLINES, settle
 from labctl.steps.snapshot import Saved
 from labctl.steps.verify import Level, Through, VerifyResult, verify
+from labctl.steps.verify_page import Page
 from labctl.timings import Timings
 
 
@@ -203,6 +205,7 @@ class Work:
         whole = level == "full" and not expression
         if whole:
             self._files.note(verified="")
+        told = about(definition, self._files, self._provider, self.timings)
         with self.step("verify") as view:
             result = verify(
                 self._files.inventory,
@@ -213,6 +216,7 @@ class Work:
                 expression=expression,
                 level=level,
                 through=through,
+                page=Page(self._files.report, told),
             )
         if whole:
             self._files.note(verified=target.key(definition))

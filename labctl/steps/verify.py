@@ -12,11 +12,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TextIO
 
 from labctl.console import StepView
 from labctl.errors import VerifyError
+from labctl.steps import verify_page
+from labctl.steps.verify_page import Page
 from labctl.steps.verify_report import DESCRIPTOR, Failure, Report, explained
 
 Level = Literal["restored", "quick", "full", "disruptive"]
@@ -28,6 +31,13 @@ LEVELS: dict[Level, tuple[str, ...]] = {
     "quick": ("-m", "quick"),
     "full": ("-m", "not disruptive"),
     "disruptive": ("-m", "disruptive", "--disruptive"),
+}
+#: The same in words.
+SCOPES: dict[Level, str] = {
+    "restored": "the quick tests that run no job, of a lab that was brought back",
+    "quick": "the quick tests",
+    "full": "every test that leaves the lab as it is",
+    "disruptive": "the tests that reboot every machine",
 }
 #: Beside the inventory; has its secrets, mode 0600.
 INVENTORY_CACHE = ".inventory.json"
@@ -77,6 +87,7 @@ def verify(
     level: Level = "full",
     deadline: float | None = None,
     through: Through | None = None,
+    page: Page | None = None,
 ) -> VerifyResult:
     """Run the suite against an inventory.
 
@@ -93,13 +104,15 @@ def verify(
         level: which tests: the few quick ones, all that leave the lab as it is, or those that reboot it.
         deadline: seconds after which the suite is ended; by default enough for the level.
         through: how nodes are asked other than by SSH.
+        page: a report for people, written however the suite ends.
 
     Raises:
         SuiteFailed: tests failed.
         VerifyError: no test was run, the deadline has passed, or the suite could not be run.
     """
     started, limit, report = time.monotonic(), deadline or DEADLINES[level], Report(view)
-    for path in (junit, log):
+    began = datetime.now(UTC)
+    for path in (junit, log, *([page.path] if page else [])):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
     command = [*_pytest(suite), *LEVELS[level], *(("-k", expression) if expression else ())]
@@ -118,21 +131,38 @@ def verify(
         skips=dict(report.skips),
     )
     report.finish()
-    _judge(code, result, expression=expression, at=report.current, limit=limit, log=log)
+    late = f"the verification was ended after {limit:.0f} s" if code is None else ""
+    if page:
+        verify_page.write(
+            page,
+            report.ended,
+            began=began,
+            seconds=result.seconds,
+            scope=_scope(level, expression),
+            cut=f"{late}: it was at {_at(report)}" if late else "",
+            junit=junit,
+        )
+    if late:
+        raise VerifyError(late, why=f"it was at {_at(report)}", hint=_where(log, page))
+    _judge(code, result, expression=expression, log=log, page=page)
     return result
 
 
-def _judge(
-    code: int | None, result: VerifyResult, *, expression: str, at: str, limit: float, log: Path
-) -> None:
+def _scope(level: Level, expression: str) -> str:
+    return f"{SCOPES[level]}, and of these those that match {expression!r}" if expression else SCOPES[level]
+
+
+def _at(report: Report) -> str:
+    return report.current or "its start"
+
+
+def _where(log: Path, page: Page | None) -> str:
+    return f"the report is {page.path}, the whole output {log}" if page else f"the whole output is in {log}"
+
+
+def _judge(code: int | None, result: VerifyResult, *, expression: str, log: Path, page: Page | None) -> None:
     """Raise unless all is well."""
-    whole = f"the whole output is in {log}"
-    if code is None:
-        raise VerifyError(
-            f"the verification was ended after {limit:.0f} s",
-            why=f"it was at {at or 'its start'}",
-            hint=whole,
-        )
+    whole = _where(log, page)
     if result.failures:
         name = result.failures[0].test.rpartition("::")[2].partition("[")[0]
         raise SuiteFailed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from labctl.console import StepView
 
@@ -13,6 +13,16 @@ CLUSTER = "cluster"  # what tests that are about no single node are shown under
 PHASES = {"jobs": "jobs run", "gpus": "jobs run", "reboot": "every node is rebooted"}
 
 DESCRIPTOR = "LABCTL_VERIFY_EVENTS"  # the environment variable with the file descriptor that events go to
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A test that has ended: pytest's id of it, the node it is about (or nothing), how, and why if it did not pass."""
+
+    test: str
+    node: str
+    outcome: Literal["passed", "failed", "skipped"]
+    message: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Report:
     passed: dict[str, int] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     skips: dict[str, str] = field(default_factory=dict)
+    ended: list[Ended] = field(default_factory=list)
 
     def take(self, event: dict[str, Any]) -> None:
         """Note an event and show it."""
@@ -45,7 +56,9 @@ class Report:
                 self.current = event["test"]
                 self._enter(PHASES.get(topic(event["test"]), self.phase))
             case "ended":
-                self._ended(event["test"], event["node"], event["outcome"], event["message"])
+                one = Ended(event["test"], event["node"], event["outcome"], event["message"])
+                self.ended.append(one)
+                self._count(one)
 
     def finish(self) -> None:
         """Say how it ended for each node and as a whole."""
@@ -74,13 +87,14 @@ class Report:
             self.phase = phase
             self.view.note(phase)
 
-    def _ended(self, test: str, node: str, outcome: str, message: str) -> None:
-        if outcome == "skipped":
-            self.skips[test] = message
+    def _count(self, one: Ended) -> None:
+        node = one.node
+        if one.outcome == "skipped":
+            self.skips[one.test] = one.message
             return
         self.passed.setdefault(node, 0)
-        if outcome == "failed":
-            self.failures.append(Failure(test=test, node=node, message=message))
+        if one.outcome == "failed":
+            self.failures.append(Failure(test=one.test, node=node, message=one.message))
             if len(self._failures(node)) == 1:
                 self.view.node(node or CLUSTER, _line(self.failures[-1]), "failed")
             return
@@ -102,11 +116,21 @@ def topic(test: str) -> str:
     return test.partition("::")[0].rpartition("/")[2].removeprefix("test_").removesuffix(".py")
 
 
+def promise(test: str, node: str = "") -> str:
+    """What a test tests: ``exports are nfs4 mounts [cpu-0-/home]``.
+
+    Args:
+        test: its id.
+        node: the node that it is about, if the reader knows: ``exports are nfs4 mounts [/home]``.
+    """
+    name, _, parameters = test.partition("::")[2].removesuffix("]").partition("[")
+    rest = parameters.removeprefix(node).removesuffix(node).strip("-") if node else parameters
+    return " ".join([*name.removeprefix("test_").split("_"), *([f"[{rest}]"] if rest else [])])
+
+
 def words(test: str) -> str:
     """A test's id as a reader would say it: ``nfs: exports are nfs4 mounts [cpu-0]``."""
-    name, bracket, parameters = test.partition("::")[2].partition("[")
-    promise = name.removeprefix("test_").replace("_", " ")
-    return f"{topic(test)}: {promise} {bracket}{parameters}".rstrip()
+    return f"{topic(test)}: {promise(test)}"
 
 
 def explained(failures: list[Failure], most: int) -> str:

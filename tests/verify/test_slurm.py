@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from clusterfacts.answers import Sections, records, settings
 from clusterfacts.questions import Questions
@@ -11,7 +13,12 @@ AT_WORK = ("mixed", "allocated", "completing")
 
 
 @pytest.mark.needs("slurmctld")
-def test_controller_is_up(topology: Topology, cluster: Sections) -> None:
+def test_controller_is_up(
+    topology: Topology, cluster: Sections, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    version = settings(cluster.lines("config")).get("SLURM_VERSION")
+    if version:
+        record_testsuite_property("slurm_version", version)  # for who reads the results later
     lines = cluster.lines("ping")
     up = lines and all(line.rstrip().endswith("UP") for line in lines)
     assert up, f"{topology.controller}: scontrol ping says: {cluster['ping'] or 'nothing'}"

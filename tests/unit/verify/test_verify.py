@@ -15,10 +15,14 @@ from xml.etree import ElementTree
 import pytest
 
 from labctl.console import PlainReporter
+from labctl.definition.loading import load
 from labctl.errors import VerifyError
+from labctl.render.graph.topology import topology
+from labctl.render.report.page import About
 from labctl.steps import verify as step
 from labctl.steps.verify import SuiteFailed, Through, VerifyResult, verify
-from labctl.steps.verify_report import words
+from labctl.steps.verify_page import Page
+from labctl.steps.verify_report import promise, words
 
 CONFTEST = """
 import pytest
@@ -73,6 +77,10 @@ class Bench:
     @property
     def junit(self) -> Path:
         return self.folder / "lab" / "logs" / "verify.xml"
+
+    @property
+    def page(self) -> Page:
+        return Page(self.folder / "lab" / "logs" / "verify.html", About(topology(load("full"))))
 
     def write(self, tests: str) -> None:
         self.suite.mkdir(exist_ok=True)
@@ -345,3 +353,63 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_report_is_written_and_the_hint_names_it_when_tests_fail(bench: Bench) -> None:
+    bench.write("""
+def test_mounts(node): assert node == "cpu-0", f"{node}: /home is <ext4>"
+""")
+    with pytest.raises(SuiteFailed) as caught:
+        bench.run(page=bench.page, expression="mounts")
+    assert str(bench.page.path) in caught.value.hint
+    text = bench.page.path.read_text(encoding="utf-8")
+    assert "1 of 2 tests failed" in text
+    assert "cpu-1: /home is &lt;ext4&gt;" in text
+    assert "those that match &#39;mounts&#39;" in text
+
+
+def test_the_report_says_so_when_the_suite_was_ended_and_none_of_before_is_left(bench: Bench) -> None:
+    bench.write("def test_waits(): time.sleep(30)\n")
+    bench.page.path.parent.mkdir(parents=True)
+    bench.page.path.write_text("of yesterday")
+    with pytest.raises(VerifyError) as caught:
+        bench.run(page=bench.page, deadline=1.5)
+    assert str(bench.page.path) in caught.value.hint
+    text = bench.page.path.read_text(encoding="utf-8")
+    assert "the verification was ended after 2 s: it was at test_nfs.py::test_waits" in text
+    assert "not verified" in text
+
+
+def test_a_test_whose_fixture_fails_after_it_has_failed_in_the_report(bench: Bench) -> None:
+    bench.write("""
+@pytest.fixture
+def place():
+    yield
+    raise RuntimeError("not cleaned up")
+def test_mounts(place): pass
+""")
+    with pytest.raises(SuiteFailed):
+        bench.run(page=bench.page)
+    assert "1 of 1 tests failed" in bench.page.path.read_text(encoding="utf-8")
+
+
+def test_versions_that_the_suite_learns_are_in_the_report(bench: Bench) -> None:
+    bench.write("""
+def test_controller(record_testsuite_property): record_testsuite_property("slurm_version", "22.05.8")
+""")
+    bench.run(page=bench.page)
+    assert "<dd>22.05.8</dd>" in bench.page.path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("test", "node", "said"),
+    [
+        ("test_nfs.py::test_exports_are_nfs4", "", "exports are nfs4"),
+        ("test_nfs.py::test_mounts[cpu-0]", "cpu-0", "mounts"),
+        ("test_nfs.py::test_mounts[cpu-0-/home/a-b]", "cpu-0", "mounts [/home/a-b]"),
+        ("test_nfs.py::test_mounts[/etc/x-cpu-0]", "cpu-0", "mounts [/etc/x]"),
+        ("test_nfs.py::test_mounts[cpu-0]", "", "mounts [cpu-0]"),
+    ],
+)
+def test_what_a_test_promises_beside_the_name_of_its_node(test: str, node: str, said: str) -> None:
+    assert promise(test, node) == said
