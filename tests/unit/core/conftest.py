@@ -87,7 +87,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.steps.boot.control_directory": lambda: None,
         "labctl.steps.boot.make_and_await": made.make_and_await,
         "labctl.steps.boot.await_ports": made.await_ports,
-        "labctl.steps.snapshot._SLIM": 0.0,
+        "labctl.saved_machines._SLIM": 0.0,
         "labctl.steps.clock._by_ssh": lambda *_: None,
         "labctl.work.converge": made.converge,
         "labctl.work.verify": made.verify,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
 from collections.abc import Collection, MutableMapping
@@ -11,10 +12,29 @@ from pathlib import Path
 from typing import IO
 
 from labctl.errors import BootError, SnapshotError
-from labctl.providers.base import STAGED, Answer, MachineState, MachineXml, Place, Sink
+from labctl.providers.base import STAGED, Answer, Identity, MachineState, MachineXml, Place, Sink
+from labctl.providers.save_file import Renamed
 
 HOST = {"qemu": "7002022", "libvirt": "9000000", "pool": "/pool"}
 Machine = tuple[str, str]
+_HEAD = struct.Struct("=16s5I56x")
+
+
+def save_file(xml: str, memory: bytes, *, cookie: bytes = b"") -> bytes:
+    """What libvirt writes when it saves a machine's memory."""
+    text = xml.encode() + b"\0"
+    offset = len(text) if cookie else 0
+    head = _HEAD.pack(b"LibvirtQemudSave", 2, len(text + cookie), 1, 0, offset)
+    return head + text + cookie + memory
+
+
+def of_save_file(content: bytes) -> tuple[str, bytes]:
+    """The machine that such a file is of, in libvirt's words, and its memory."""
+    magic, version, length, running, compressed, cookie = _HEAD.unpack_from(content)
+    assert (magic, version, running, compressed, cookie) == (b"LibvirtQemudSave", 2, 1, 0, 0)
+    text = content[_HEAD.size : _HEAD.size + length]
+    assert text.endswith(b"\0")
+    return text[:-1].decode(), content[_HEAD.size + length :]
 
 
 @dataclass
@@ -28,6 +48,10 @@ class FakeSaver:
         below: the saved disk that each machine's disk stands on.
         pool: the saved disks.
         places: where each machine was brought back.
+        told: the scripts that each machine was told, with their standard input.
+        answers: how scripts end in a machine; well, if it is not among these.
+        mute: machines whose guest agent does not answer.
+        adopted: who each copied machine is, as Vagrant was told.
         blind: machines that are brought back without anybody reading their memory.
         slow: machines whose memory is written until they are abandoned.
     """
@@ -41,6 +65,10 @@ class FakeSaver:
     calls: list[str] = field(default_factory=list)
     failures: dict[str, BaseException] = field(default_factory=dict)
     host: dict[str, str] = field(default_factory=lambda: dict(HOST))
+    told: list[tuple[str, str, str]] = field(default_factory=list)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    mute: set[str] = field(default_factory=set)
+    adopted: dict[tuple[Path, str], Identity] = field(default_factory=dict)
     blind: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
     writing: threading.Event = field(default_factory=threading.Event)
@@ -66,9 +94,14 @@ class FakeSaver:
     def facts(self) -> dict[str, str]:
         return self.host
 
-    def tell(self, lab: str, node: str, script: str, *, deadline: float) -> Answer:
-        del lab, node, script, deadline
-        raise BootError("there is no agent")
+    def tell(self, lab: str, node: str, script: str, *, stdin: str = "", deadline: float) -> Answer:
+        assert deadline > 0
+        # What Slurm says is up to the World, which is asked by SSH.
+        if node in self.mute or "sinfo" in script or self.states.get((lab, node)) != "running":
+            raise BootError(f"the guest agent of {node} does not answer")
+        self._call("tell", node)
+        self.told.append((node, script, stdin))
+        return self.answers.get(node, Answer(0, "", ""))
 
     def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
         assert abs(now - time.time()) < deadline
@@ -98,7 +131,7 @@ class FakeSaver:
         self.abandoned.set()
 
     def describe(self, lab: str, node: str) -> MachineXml:
-        return MachineXml(f"<defined name='{lab}/{node}'/>", f"<running name='{lab}/{node}'/>")
+        return MachineXml(f"defined {lab}/{node}", f"running {lab}/{node}")
 
     def save_memory(self, lab: str, node: str, path: Path) -> None:
         assert self.states[lab, node] == "suspended"
@@ -107,7 +140,7 @@ class FakeSaver:
             assert self.abandoned.wait(10)
             raise SnapshotError(f"the memory of {node} could not be saved", why="it was abandoned")
         assert not self.slow or self.writing.wait(10)
-        path.write_bytes(self.content(lab, node)[0])
+        path.write_bytes(save_file(self.describe(lab, node).running, self.content(lab, node)[0]))
         self._call("memory", node)
 
     def save_disk(self, lab: str, node: str, sink: Sink) -> None:
@@ -149,15 +182,29 @@ class FakeSaver:
         self.disks[lab, node] = b""
         return f"/pool/{lab}_{node}.img"
 
-    def bring_back(self, machine: MachineXml, place: Place, memory: Path) -> None:
-        self._call("bring", place.node)
-        assert machine == self.describe(place.lab, place.node)
+    def placed(self, machine: MachineXml, place: Place) -> MachineXml:
         self.places[place.node] = place
-        if place.node not in self.blind:
+        was = machine.defined.removeprefix("defined ")
+        assert machine.running == f"running {was}"
+        assert place.identity or was == f"{place.lab}/{place.node}"
+        return self.describe(place.lab, place.node)
+
+    def renamed(self, sink: Sink, machine: MachineXml) -> Sink:
+        return Renamed(sink, machine.running)
+
+    def bring_back(self, machine: MachineXml, memory: Path) -> None:
+        lab, _, node = machine.defined.removeprefix("defined ").partition("/")
+        self._call("bring", node)
+        if node not in self.blind:
             with memory.open("rb") as stream:
-                self.memory[place.lab, place.node] = stream.read()
-        self._call("brought", place.node)
-        self.states[place.lab, place.node] = "suspended"
+                running, self.memory[lab, node] = of_save_file(stream.read())
+            assert running == machine.running
+        self._call("brought", node)
+        self.states[lab, node] = "suspended"
+
+    def adopt(self, directory: Path, node: str, identity: Identity) -> None:
+        self._call("adopt", node)
+        self.adopted[directory, node] = identity
 
     def switch_off(self, lab: str, node: str) -> None:
         if (lab, node) not in self.states:

@@ -20,11 +20,16 @@ from labctl.steps.verify import VerifyResult
 
 @dataclass
 class FakeProvider:
-    """Machines that are but an entry in a dictionary; the protocol of `labctl.providers.base`."""
+    """Machines that are but an entry in a dictionary; the protocol of `labctl.providers.base`.
+
+    Attributes:
+        kernel: what machines of labctl's own box are booted with; without one, each boots by itself and is no copy.
+    """
 
     name: str = "libvirt"
     pool: str = "labctl"
     saver: Saver | None = None
+    kernel: str | None = None
     machines: dict[tuple[str, str], MachineState] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
@@ -57,7 +62,7 @@ class FakeProvider:
     def own_image(self, box: BuiltBox, view: StepView, log: Path) -> BoxImage:
         del box, view, log
         self._call("stage")
-        return BoxImage("labctl-debian-12", "1.0.0", "/vmlinuz", "/initrd", "root", baked=True)
+        return BoxImage("labctl-debian-12", "1.0.0", self.kernel, self.kernel, "root", baked=True)
 
     def connect(self, layout: Layout) -> None:
         self._call("connect", layout.lab)
@@ -87,7 +92,7 @@ class FakeProvider:
     def remove(self, lab: str, node: str, directory: Path) -> None:
         del directory
         self._call("remove", node)
-        del self.machines[lab, node]
+        self.machines.pop((lab, node), None)
 
     def destroy(self, lab: str, directory: Path) -> None:
         del directory
