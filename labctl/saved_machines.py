@@ -16,7 +16,7 @@ from labctl.errors import LabError, SnapshotError
 from labctl.packing import Packing, Piece
 from labctl.providers.base import Identity, MachineXml, Place, Saver
 from labctl.render.layout import Layout
-from labctl.side_by_side import each
+from labctl.side_by_side import each, every
 from labctl.snapshots import SavedNode, Snapshot
 
 _SLIM = 2.5  # seconds until machines have handed freed memory back; Linux does it two seconds later
@@ -77,7 +77,7 @@ def _freeze(
         each(nodes, lambda node: saver.pause(lab, node))
         disks = each(nodes, write, abandon=lambda node: saver.abandon(lab, node))
     finally:
-        each(nodes, lambda node: saver.resume(lab, node))
+        every(nodes, lambda node: saver.resume(lab, node))
     return raw, dict(zip(nodes, disks, strict=True)), time.monotonic() - started
 
 

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 T = TypeVar("T")
+_AT_ONCE = 64  # threads
 
 
 def each(
     nodes: Sequence[str],
     work: Callable[[str], T],
     *,
-    at_once: int = 64,
+    at_once: int = _AT_ONCE,
     abandon: Callable[[str], object] = lambda _: None,
 ) -> list[T]:
     """Do the same with each node; what that gave, in the order of the nodes.
@@ -38,3 +39,11 @@ def each(
                 if at_work and not future.done():
                     abandon(node)
             raise
+
+
+def every(nodes: Sequence[str], work: Callable[[str], object]) -> None:
+    """Do the same with every node, whatever comes of it with another; the first error is raised when all is done."""
+    with ThreadPoolExecutor(max_workers=max(1, min(len(nodes), _AT_ONCE))) as pool:
+        futures = [pool.submit(work, node) for node in nodes]
+    for future in futures:
+        future.result()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from labctl.errors import BootError
-from labctl.side_by_side import each
+from labctl.side_by_side import each, every
 
 NODES = ["head", "cpu-0", "cpu-1", "cpu-2"]
 
@@ -82,3 +82,18 @@ def test_if_one_fails_those_at_work_are_abandoned_and_no_other_is_begun(error: B
         each(["head", "cpu-0", "cpu-1", "cpu-2"], work, at_once=2, abandon=abandon)
     assert "head" in abandoned
     assert "cpu-2" not in worked
+
+
+def test_every_node_has_its_turn_whoever_fails_and_the_first_error_is_heard_at_the_end() -> None:
+    many = [f"cpu-{number}" for number in range(100)]  # more than are worked on at once
+    worked: list[str] = []
+
+    def work(node: str) -> None:
+        if node in ("cpu-0", "cpu-1"):
+            raise BootError(f"{node} is gone")
+        time.sleep(0.02)
+        worked.append(node)
+
+    with pytest.raises(BootError, match="cpu-0 is gone"):
+        every(many, work)
+    assert sorted(worked) == sorted(many[2:])

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from layouts import lay_out, network
-from savers import FakeSaver, Machine
+from savers import FakeSaver, Machine, save_file
 from small_lab import small
 
-from labctl import packing, snapshots
+from labctl import packing, saved_machines, side_by_side, snapshots
 from labctl.console import Step
 from labctl.errors import BootError, SnapshotError
-from labctl.providers.base import MachineState
+from labctl.providers.base import MachineState, MachineXml
 from labctl.render.layout import Layout
 from labctl.snapshots import Snapshot
 from labctl.steps import snapshot
@@ -27,7 +29,7 @@ NODES = ["cpu-0", "cpu-1", "head"]
 
 @pytest.fixture(autouse=True)
 def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "_SLIM", 0.0)
+    monkeypatch.setattr(saved_machines, "_SLIM", 0.0)
 
 
 @pytest.fixture
@@ -75,7 +77,8 @@ def test_all_of_the_lab_is_saved_and_it_goes_on(saver: FakeSaver, layout: Layout
     assert sorted(made.nodes) == NODES
     for node in NODES:
         memory, disk = saver.content("small", node)
-        for piece, content in ((made.nodes[node].memory, memory), (made.nodes[node].disk, disk)):
+        with_head = save_file(f"running small/{node}", memory)
+        for piece, content in ((made.nodes[node].memory, with_head), (made.nodes[node].disk, disk)):
             with packing.unpacking(made.path / piece.file) as stream:
                 assert stream.read() == content
     assert 0 < saved.paused < 60
@@ -115,10 +118,19 @@ def test_whatever_happens_every_machine_goes_on_and_nothing_is_left(
 
 
 def test_one_machine_that_cannot_go_on_does_not_keep_the_others(
-    saver: FakeSaver, layout: Layout, view: Step
+    saver: FakeSaver, layout: Layout, view: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saver.failures["resume cpu-0"] = BootError("cpu-0 is gone")
-    with pytest.raises(BootError, match="cpu-0 is gone"):
+    saver.failures["resume head"] = BootError("head is gone")
+    real = saver.resume
+
+    def slowly(lab: str, node: str) -> None:
+        real(lab, node)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(saver, "resume", slowly)
+    # The others have not begun to go on when the first of them has failed.
+    monkeypatch.setattr(side_by_side, "ThreadPoolExecutor", lambda max_workers: ThreadPoolExecutor(1))  # noqa: ARG005
+    with pytest.raises(BootError, match="head is gone"):
         save(saver, layout, view)
     assert saver.did("resume") == NODES
     assert left() == []
@@ -270,11 +282,10 @@ def test_memory_that_nobody_reads_does_not_hang(
 def test_a_reader_that_goes_away_does_not_hang(
     saver: FakeSaver, layout: Layout, view: Step, saved: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(machine: Any, place: Any, memory: Path) -> None:
-        del machine
+    def refuse(machine: MachineXml, memory: Path) -> None:
         with memory.open("rb") as stream:
             stream.read(100)
-        raise SnapshotError(f"{place.node} could not be brought back")
+        raise SnapshotError(f"{machine.defined} could not be brought back")
 
     monkeypatch.setattr(saver, "bring_back", refuse)
     errors: list[Exception] = []
