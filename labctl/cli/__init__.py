@@ -15,11 +15,13 @@ from labctl import groups
 from labctl.cli import (
     box,
     completion,
+    config,
     converge,
     create,
     destroy,
     doctor,
     exec,  # noqa: A004 - commands are named as users type them
+    graph,
     list,  # noqa: A004
     presets,
     prune,
@@ -57,6 +59,8 @@ COMMANDS = {
     "doctor": doctor,
     "presets": presets,
     "schema": schema,
+    "config": config,
+    "graph": graph,
 }
 
 
