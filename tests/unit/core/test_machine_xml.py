@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from labctl.errors import SnapshotError
-from labctl.providers.base import Place
+from labctl.providers.base import Identity, Place
 from labctl.providers.machine_xml import placed
 
 # As libvirt 9.0 says it of a machine that vagrant-libvirt made.
@@ -82,6 +82,16 @@ PLACE = Place(
     initrd="/ours/pool/initrd",
     network="lc-ours",
 )
+COPY = replace(
+    PLACE,
+    node="gpu-0",
+    identity=Identity(
+        name="labctl_full_gpu-0",
+        uuid="11111111-2222-4333-8444-555555555555",
+        mac="52:54:00:00:00:07",
+        command_line='root=/dev/vda rw systemd.hostname=gpu-0 systemd.set_credential="a:<b>&"',
+    ),
+)
 
 
 def machine(place: Place = PLACE, text: str = MACHINE) -> ET.Element:
@@ -123,6 +133,37 @@ def test_what_the_machine_itself_is_does_not_change() -> None:
     assert mac is not None
     assert mac.get("address") == "52:54:00:a4:1c:1f"
     assert len(list(root.iterfind("devices/*"))) == len(list(ET.fromstring(MACHINE).iterfind("devices/*")))  # noqa: S314
+
+
+def leaves(root: ET.Element, path: str = "") -> dict[str, str]:
+    """All that is said, by where it is said."""
+    found = {f"{path}@{name}": value for name, value in root.attrib.items()}
+    if root.text and root.text.strip():
+        found[path] = root.text
+    for number, child in enumerate(root):
+        found |= leaves(child, f"{path}/{child.tag}[{number}]")
+    return found
+
+
+def test_a_copy_is_who_it_is_told_and_else_the_machine_that_was_saved() -> None:
+    kept, copied = leaves(machine(replace(COPY, identity=None))), leaves(machine(COPY))
+    changed = {path.rpartition("/")[2]: copied[path] for path in kept if kept[path] != copied[path]}
+    assert kept.keys() == copied.keys()
+    assert changed == {
+        "name[0]": "labctl_full_gpu-0",
+        "uuid[1]": "11111111-2222-4333-8444-555555555555",
+        "cmdline[3]": 'root=/dev/vda rw systemd.hostname=gpu-0 systemd.set_credential="a:<b>&"',
+        "mac[0]@address": "52:54:00:00:00:07",
+    }
+    assert json.loads(machine(COPY).findtext("description", ""))["node"] == "gpu-0"
+
+
+def test_a_copy_of_a_machine_that_boots_by_itself_gets_no_command_line() -> None:
+    assert COPY.identity is not None
+    plain = replace(COPY, identity=replace(COPY.identity, command_line=None))
+    assert machine(plain).findtext("os/cmdline", "").endswith("systemd.hostname=cpu-0")
+    text = MACHINE.replace("<cmdline>", "<!--").replace("</cmdline>", "-->")
+    assert machine(COPY, text).find("os/cmdline") is None
 
 
 def test_what_labctl_itself_says_to_qemu_is_still_said_in_libvirts_way() -> None:
