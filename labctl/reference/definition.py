@@ -16,7 +16,8 @@ from labctl.reference.markdown import MADE, prose, table
 INTRODUCTION = """\
 `labctl up my-lab.yml` makes the lab that `my-lab.yml` describes, and `--set PATH=VALUE` changes one value of any
 definition: `--set 'nodes.cpu-[0-1].memory=2048'`, `--set vars.slurm_common_config.MinJobAge=600`. Mistakes are
-told all at once, each with its line, before anything is touched.
+told all at once, each with its line, before anything is touched. [A lab of your own](your-own-lab.md) shows how to
+begin one.
 """
 SUBJECTS = {"checks_accounts": "users and groups", "checks_nodes": "nodes", "checks_slurm": "Slurm"}
 
