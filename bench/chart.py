@@ -12,7 +12,8 @@ from xml.sax.saxutils import escape
 #: From the longest to the shortest, as far as it can be foretold; F itself is the line that they are measured by.
 _BARS = (
     ("naive", "vagrant up, then ansible-playbook"),
-    ("cold", "labctl up, the first time"),
+    ("first", "labctl up, the first time with a box"),
+    ("cold", "labctl up, built from nothing"),
     ("warm", "labctl up, from its snapshot"),
     ("reset", "labctl reset"),
 )

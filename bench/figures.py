@@ -28,6 +28,7 @@ class Figure:
 
 #: In the order of the table. All are multiples of F but the disk, which is a part of the first lab's.
 FIGURES = (
+    Figure("first", "the first `labctl up full` with a box: it also makes the machines to copy", always=True),
     Figure("cold", "`labctl up full --fresh` with a built box: verified and saved", 2, "2 F", always=True),
     Figure("warm", "`labctl up full` from its snapshot, quick verify included", 1 / 12, "F / 12"),
     Figure("reset", "`labctl reset` of a running lab", 1 / 15, "F / 15"),
