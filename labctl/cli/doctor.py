@@ -8,7 +8,7 @@ import typer
 
 from labctl.cli import show
 from labctl.cli.options import Json, Overrides, Source
-from labctl.cli.state import state
+from labctl.cli.state import state, wanted
 from labctl.errors import HostError
 
 EXAMPLES = ("labctl doctor", "labctl doctor mini-hpc", "labctl doctor --fix")
@@ -22,9 +22,8 @@ def run(
 ) -> None:
     """Check whether this host can run a whole lab, and say how to mend it. Exits with 3 if it cannot."""
     from labctl import groups, host  # noqa: PLC0415 - libvirt comes with it
-    from labctl.definition import loading  # noqa: PLC0415
 
-    definition = loading.load(source or "full", overrides=overrides)
+    definition = wanted(source, name="", overrides=overrides).definition
     checks = host.checks(definition)
     if fix and any(check.ok is False for check in checks):
         host.fix(checks, state.reporter())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_lab import Cli, FakeLab, Summary
@@ -87,3 +89,13 @@ def test_a_new_name_is_the_preset_full(cli: Cli, lab: FakeLab, work: Path) -> No
     cli("up", "--name", "fresh")
     assert (lab.name, lab.base) == ("fresh", work)
     assert "slurmctld-0" in nodes(lab)
+
+
+def test_doctor_knows_an_existing_lab_as_well(
+    cli: Cli, lab: FakeLab, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(work, "play")
+    monkeypatch.setitem(sys.modules, "labctl.host", SimpleNamespace(checks=lambda _: ()))
+    monkeypatch.setattr("labctl.host", sys.modules["labctl.host"], raising=False)
+    assert cli("doctor", "play").code == 0
+    assert nodes(lab) == ["own"]
