@@ -39,19 +39,19 @@ def test_it_has_the_values_as_multiples_of_f_and_the_machine() -> None:
 
 
 def test_bars_are_as_long_as_what_they_stand_for() -> None:
-    naive, cold, *_ = widths(svg(latest(cold=120.0, warm=5.0, reset=4.0, naive=1200.0)))
+    naive, _, cold, *_ = widths(svg(latest(first=150.0, cold=120.0, warm=5.0, reset=4.0, naive=1200.0)))
     assert naive == pytest.approx(10 * cold, rel=0.01)
 
 
 def test_what_was_not_measured_has_no_bar_and_says_so() -> None:
     drawn = svg(latest(cold=120.0))
-    assert texts(drawn).count("not measured") == 3
-    assert sorted(widths(drawn))[:3] == [0, 0, 0]
+    assert texts(drawn).count("not measured") == 4
+    assert sorted(widths(drawn))[:4] == [0, 0, 0, 0]
 
 
 def test_before_the_first_run_it_shows_no_figure() -> None:
     drawn = svg(report(Measured("full", nodes=6), {}))
-    assert texts(drawn).count("not measured") == 4
+    assert texts(drawn).count("not measured") == 5
     assert "F was not measured" in texts(drawn)
 
 
