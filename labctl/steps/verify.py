@@ -18,6 +18,7 @@ from typing import Literal, TextIO
 
 from labctl.console import StepView
 from labctl.errors import VerifyError
+from labctl.render.report.page import Run
 from labctl.steps import verify_page
 from labctl.steps.verify_page import Page
 from labctl.steps.verify_report import DESCRIPTOR, Failure, Report, explained
@@ -46,6 +47,7 @@ DEADLINES: dict[Level, float] = {"restored": 120, "quick": 300, "full": 1200, "d
 GRACE = 15.0  # seconds that pytest gets to clean up after an interrupt
 SHOWN = 4  # causes of failures that an error names; all failures are in the log
 NOTHING_COLLECTED = 5  # pytest's exit code
+ENDED = (0, 1, NOTHING_COLLECTED)  # those of a suite that came to its end, whatever it found
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def verify(
         VerifyError: no test was run, the deadline has passed, or the suite could not be run.
     """
     started, limit, report = time.monotonic(), deadline or DEADLINES[level], Report(view)
-    began = datetime.now(UTC)
+    began = datetime.now(UTC).astimezone()
     for path in (junit, log, *([page.path] if page else [])):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -131,29 +133,26 @@ def verify(
         skips=dict(report.skips),
     )
     report.finish()
-    late = f"the verification was ended after {limit:.0f} s" if code is None else ""
+    late = "" if code is not None else f"the verification was ended after {limit:.0f} s"
+    at = f"it was at {report.current or 'its start'}"
     if page:
-        verify_page.write(
-            page,
-            report.ended,
-            began=began,
+        run = Run(
+            tests=verify_page.results(report.ended),
             seconds=result.seconds,
+            when=began.strftime("%Y-%m-%d %H:%M %Z"),
             scope=_scope(level, expression),
-            cut=f"{late}: it was at {_at(report)}" if late else "",
-            junit=junit,
+            proof=level == "full" and not expression,
+            cut=f"{late}: {at}" if late else "" if code in ENDED else "the suite could not be run",
         )
+        verify_page.write(page, run, junit)
     if late:
-        raise VerifyError(late, why=f"it was at {_at(report)}", hint=_where(log, page))
+        raise VerifyError(late, why=at, hint=_where(log, page))
     _judge(code, result, expression=expression, log=log, page=page)
     return result
 
 
 def _scope(level: Level, expression: str) -> str:
     return f"{SCOPES[level]}, and of these those that match {expression!r}" if expression else SCOPES[level]
-
-
-def _at(report: Report) -> str:
-    return report.current or "its start"
 
 
 def _where(log: Path, page: Page | None) -> str:

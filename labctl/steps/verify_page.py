@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -24,45 +23,19 @@ class Page:
     about: About
 
 
-def write(
-    report: Page,
-    ended: Sequence[Ended],
-    *,
-    began: datetime,
-    seconds: float,
-    scope: str,
-    cut: str,
-    junit: Path,
-) -> None:
-    """Write the report of a run.
-
-    Args:
-        report: where, and of what.
-        ended: every test that has ended.
-        began: when the run did.
-        seconds: that it took.
-        scope: which tests were to run, in words.
-        cut: why it did not come to its end; nothing if it did.
-        junit: what pytest wrote; it need not be there.
-    """
-    run = Run(
-        tests=tuple(_tests(ended)),
-        seconds=seconds,
-        when=began.astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        scope=scope,
-        cut=cut,
-    )
+def write(report: Page, run: Run, junit: Path) -> None:
+    """Write the report of a run; what pytest wrote to `junit` need not be there."""
     about = replace(report.about, versions={**report.about.versions, **_asked(junit)})
     report.path.write_text(page.html(run, about), encoding="utf-8")
 
 
-def _tests(ended: Sequence[Ended]) -> list[Result]:
+def results(ended: Sequence[Ended]) -> tuple[Result, ...]:
     """Each test once: one whose fixture failed after it had passed has failed."""
     last = {one.test: one for one in ended}
-    return [
+    return tuple(
         Result(topic(one.test), promise(one.test, one.node), one.node, one.outcome, one.message)
         for one in last.values()
-    ]
+    )
 
 
 def _asked(junit: Path) -> dict[str, str]:

@@ -138,6 +138,7 @@ def test_verify_finds_what_is_broken_and_converge_mends_it(full: User) -> None:
     said = full("verify", "-k", "munge")
     assert said.code == 7
     assert "cpu-0" in said.err
+    assert "logs/verify.html" in said.err
     mended = full.ok("converge", "--tags", "munge", "--json").json()
     assert mended["changed"] > 0
     assert all(task.startswith("cpu-0") for task in mended["changed_tasks"])

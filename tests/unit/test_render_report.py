@@ -97,9 +97,20 @@ def test_a_lab_that_is_verified_says_so_first() -> None:
     )
 
 
+def test_some_of_the_tests_are_no_proof() -> None:
+    page = Page(html(replace(RUN, proof=False), ABOUT))
+    assert page.words["span"][0] == "✔ passed"
+    assert "verified" not in page.text
+
+
+def test_a_run_that_was_cut_or_empty_proves_nothing() -> None:
+    for run in (replace(RUN, cut="it was ended after 5 s"), replace(RUN, tests=())):
+        assert Page(html(run, ABOUT)).words["span"][0] == "✖ not verified"
+
+
 def test_failures_are_unfolded_and_one_cause_is_told_once() -> None:
     page = Page(html(replace(RUN, tests=PASSED + FAILED), ABOUT))
-    assert page.words["title"][0] == "full: not verified"
+    assert page.words["title"][0] == "full: 3 of 7 tests failed"
     assert page.words["span"][0] == "✖ 3 of 7 tests failed"
     assert page.words["h3"] == [
         "cpu-1: munge: key is private",

@@ -74,6 +74,7 @@ class Run:
         seconds: that it took.
         when: it began, as a reader takes it.
         scope: which tests were to run, in words.
+        proof: whether these tests are enough to call the lab verified.
         cut: why it did not come to its end; nothing if it did.
     """
 
@@ -81,7 +82,21 @@ class Run:
     seconds: float
     when: str
     scope: str
+    proof: bool = True
     cut: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it came to its end and all passed."""
+        return bool(self.counts["passed"]) and not (self.counts["failed"] or self.cut)
+
+    @property
+    def verdict(self) -> str:
+        """How it went, in two words or three."""
+        if self.good:
+            return "verified" if self.proof else "passed"
+        failed, run = self.counts["failed"], self.counts["failed"] + self.counts["passed"]
+        return f"{failed} of {run} tests failed" if failed else "not verified"
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -138,8 +153,7 @@ def html(run: Run, about: About) -> str:
 
     steps = about.steps
     if about.part_of_up:
-        failed = bool(run.counts["failed"] or run.cut or not run.counts["passed"])
-        steps = (*steps, Step("verify", run.seconds, failed))
+        steps = (*steps, Step("verify", run.seconds, failed=not run.good))
     topics = tuple(dict.fromkeys(test.topic for test in run.tests))
     return render(
         "labctl/render/report/report.html.j2",
