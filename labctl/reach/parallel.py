@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from typing import IO
 from ClusterShell.MsgTree import MsgTree
 from ClusterShell.NodeSet import NodeSet
 
-from labctl.side_by_side import each
-
+# A fork of ssh each; more at once would only make each slower.
+_MOST_AT_ONCE = 64
 _LATE = 124  # what timeout(1) says of a command that it ended
 _CHUNK = 65536  # bytes: what a pipe holds
 
@@ -54,19 +55,25 @@ def run_all(
         commands: the argument vector for each node.
         given: the file descriptor of what every command reads on its standard input, as it comes in; None is nothing.
         deadline: seconds that each of them may take; one that takes longer is ended, with exit code 124.
-        on_end: is told of each that has ended, from a thread of its own.
+        on_end: is told of each that has ended.
+
+    Raises:
+        OSError: there is no such program.
     """
-    group = _Group()
-    stdin = None if given is None else _Input(given)
-
-    def run(node: str) -> Ended:
-        process = group.start(commands[node], stdin)
-        ended = _await(process, deadline)
-        on_end(node, ended)
-        return ended
-
-    nodes = list(commands)
-    return dict(zip(nodes, each(nodes, run, abandon=lambda _: group.end()), strict=True))
+    group = _Group(None if given is None else _Input(given), deadline)
+    ended: dict[str, Ended] = {}
+    try:
+        for node, argv in commands.items():
+            # Daemons: nobody waits for them. ssh's shared connection holds our pipes while the node is at work.
+            threading.Thread(target=group.run, args=(node, argv), daemon=True).start()
+        while len(ended) < len(commands):
+            node, how = group.next()
+            ended[node] = how
+            on_end(node, how)
+    except BaseException:
+        group.end()
+        raise
+    return {node: ended[node] for node in commands}
 
 
 def worst(outcomes: Mapping[str, Outcome]) -> int:
@@ -85,58 +92,73 @@ def folded(texts: Mapping[str, str]) -> list[tuple[NodeSet, str]]:
     return [(nodes, b"\n".join(message).decode(errors="replace")) for nodes, message in groups]
 
 
-def _await(process: subprocess.Popen[bytes], deadline: float | None) -> Ended:
-    try:
-        out, err = process.communicate(timeout=deadline)
-        code = process.returncode
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        code, err = _LATE, err + f"no end within {deadline:.0f} s\n".encode()
-    return Ended(code if code >= 0 else 128 - code, out, err)
-
-
 class _Group:
     """Processes that are ended together. One that would start later than that does not start."""
 
-    def __init__(self) -> None:
+    def __init__(self, stdin: _Input | None, deadline: float | None) -> None:
+        self._ended: queue.Queue[tuple[str, Ended | OSError]] = queue.Queue()
+        self._stdin = stdin
+        self._deadline = deadline
+        self._turns = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._lock = threading.Lock()
         self._started: list[subprocess.Popen[bytes]] = []
         self._over = False
 
-    def start(self, argv: Sequence[str], stdin: _Input | None) -> subprocess.Popen[bytes]:
-        with self._lock:
-            if self._over:
-                raise InterruptedError
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            self._started.append(process)
-        if stdin is not None:
-            # From here on it is the thread's: communicate() would close it.
-            pipe, process.stdin = process.stdin, None
-            threading.Thread(target=stdin.feed, args=(pipe,), daemon=True).start()
-        return process
+    def run(self, node: str, argv: Sequence[str]) -> None:
+        """Run one of them, and tell how it ended."""
+        try:
+            with self._turns:
+                self._ended.put((node, self._await(self._start(argv))))
+        except OSError as error:
+            self._ended.put((node, error))
+
+    def next(self) -> tuple[str, Ended]:
+        """The next one that ends, and how it ended."""
+        node, how = self._ended.get()
+        if isinstance(how, OSError):
+            raise how
+        return node, how
 
     def end(self) -> None:
+        """End them all; nobody waits for that."""
         with self._lock:
             self._over = True
             for process in self._started:
                 process.terminate()
 
+    def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._over:
+                raise InterruptedError
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE if self._stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            self._started.append(process)
+        if self._stdin:
+            # From here on the pipe is the thread's: communicate() would close it.
+            pipe, process.stdin = process.stdin, None
+            threading.Thread(target=self._stdin.feed, args=(pipe,), daemon=True).start()
+        return process
+
+    def _await(self, process: subprocess.Popen[bytes]) -> Ended:
+        try:
+            out, err = process.communicate(timeout=self._deadline)
+        except subprocess.TimeoutExpired as late:
+            process.kill()
+            why = f"no end within {self._deadline:.0f} s\n".encode()
+            return Ended(_LATE, late.stdout or b"", (late.stderr or b"") + why)
+        code = process.returncode
+        return Ended(code if code >= 0 else 128 - code, out, err)
+
 
 class _Input:
-    """What several programs read, each at its own pace, while it still comes in.
-
-    It need not end: a command that reads nothing must not wait for that.
-    """
+    """What several programs read, each at its own pace, while it still comes in. It need not ever end."""
 
     def __init__(self, source: int) -> None:
         self._chunks: list[bytes] = []
-        self._ended = False
         self._news = threading.Condition()
         threading.Thread(target=self._read, args=(source,), daemon=True).start()
 
@@ -157,7 +179,6 @@ class _Input:
     def _tell(self, chunk: bytes) -> None:
         with self._news:
             self._chunks.append(chunk)
-            self._ended = not chunk
             self._news.notify_all()
 
     def _all(self) -> Iterator[bytes]:

@@ -168,7 +168,8 @@ def test_silent_nodes_are_not_listed() -> None:
     assert [(str(nodes), text) for nodes, text in folded({"a": "", "b": "x\ny\n"})] == [("b", "x\ny")]
 
 
-# `labctl exec` on a lab whose commands outlive their ssh, as they do under a real sshd.
+# `labctl exec` on a lab whose commands outlive their ssh and hold on to its output, as they do under a real sshd with a
+# shared connection.
 OUTLIVES = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -176,8 +177,7 @@ from fake_lab import FakeLab
 from labctl.cli import main, state
 class Detached(FakeLab):
     def ssh_command(self, node, command=(), **options):
-        there = super().ssh_command(node, command, **options)
-        return ["setsid", "--fork", "--wait", "sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh", *there]
+        return ["setsid", "--fork", "--wait", *super().ssh_command(node, command, **options)]
 state.lab_type = lambda: Detached()
 main(["exec", "-n", "@slurmd", "--", {script!r}])
 """
