@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from labctl.keeping import Keeper
 from labctl.plan import Action, Observed, Wanted, plan
 from labctl.providers.base import Found, Provider
 from labctl.render.layout import Layout
-from labctl.render.ssh_config import ssh_command
+from labctl.render.ssh_config import scp_command, ssh_command
 from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
 from labctl.steps import boot, machines
@@ -340,6 +341,16 @@ class Lab:
         """The argv that reaches a node; for what each argument means see `labctl.render.ssh_config`."""
         boot.control_directory()
         return ssh_command(self.files.ssh_config, node, command, user=user, tty=tty)
+
+    def root_command(self, node: str, script: str, *arguments: str) -> list[str]:
+        """The argv that runs a shell script as root of a node, whoever the lab's own user is there."""
+        sudo = [] if self.files.record().image.get("user") == "root" else ["sudo", "-n"]
+        return self.ssh_command(node, [shlex.join([*sudo, "sh", "-c", script, "sh", *arguments])], tty=False)
+
+    def scp_command(self, sources: Sequence[str], target: str, *, recursive: bool = False) -> list[str]:
+        """The argv that copies to or from a node; for what each argument means see `labctl.render.ssh_config`."""
+        boot.control_directory()
+        return scp_command(self.files.ssh_config, sources, target, recursive=recursive)
 
     # The steps
 

@@ -14,15 +14,18 @@ import typer
 from labctl import groups
 from labctl.cli import (
     box,
+    collect,
     completion,
     config,
     converge,
+    cp,
     create,
     destroy,
     doctor,
     exec,  # noqa: A004 - commands are named as users type them
     graph,
     list,  # noqa: A004
+    logs,
     presets,
     prune,
     reset,
@@ -49,6 +52,9 @@ COMMANDS = {
     "list": list,
     "ssh": ssh,
     "exec": exec,
+    "cp": cp,
+    "logs": logs,
+    "collect": collect,
     "start": start,
     "stop": stop,
     "suspend": suspend,

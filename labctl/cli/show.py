@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 GAP = "  "
@@ -24,6 +25,14 @@ STYLES = {
 def screen() -> Console:
     """The console for facts; never wraps what another program may read."""
     return Console(highlight=False, soft_wrap=True)
+
+
+def coloured(text: str, colour: str) -> str:
+    """The text in a colour where that can be seen: on a terminal, and without NO_COLOR."""
+    out = screen()
+    if out.color_system is None or out.no_color:
+        return text
+    return Style(color=colour).render(text)
 
 
 def as_json(facts: Any) -> None:
@@ -77,9 +86,10 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as ``512 MiB`` or ``1.5 GiB``."""
-    gibibytes = count / 1024**3
-    return f"{gibibytes:.1f} GiB" if gibibytes >= 1 else f"{count / 1024**2:.0f} MiB"
+    """Bytes as ``80 KiB``, ``512 MiB`` or ``1.5 GiB``."""
+    if count < 1024**2:
+        return f"{count / 1024:.0f} KiB"
+    return f"{count / 1024**2:.0f} MiB" if count < 1024**3 else f"{count / 1024**3:.1f} GiB"
 
 
 def moment(seconds: float) -> str:

@@ -86,4 +86,7 @@ def _exit_codes() -> Iterator[tuple[str, str]]:
         yield str(code), " ".join(texts)
     yield str(UNEXPECTED), "A mistake of labctl's own; `labctl --debug` shows where."
     yield str(INTERRUPTED), "Interrupted; run the same command again to go on."
-    yield "others", "`ssh` and `exec` hand on what the command on the node ended with."
+    yield (
+        "others",
+        "`ssh`, `exec`, `cp` and `logs` hand on what the command on the node ended with, the worst of all nodes.",
+    )

@@ -35,6 +35,18 @@ def ssh_command(
     return ["ssh", "-F", str(config), *terminal, *login, node, *(["--", *command] if command else [])]
 
 
+def scp_command(config: Path, sources: Sequence[str], target: str, *, recursive: bool = False) -> list[str]:
+    """The argv that copies to or from a node, over the connection that serves all.
+
+    Args:
+        config: the lab's ssh_config.
+        sources: files as scp names them, those of a node with ``NODE:`` or ``USER@NODE:`` in front.
+        target: the same.
+        recursive: folders as well.
+    """
+    return ["scp", "-q", "-F", str(config), *(["-r"] if recursive else []), "--", *sources, target]
+
+
 def _common(layout: Layout) -> dict[str, str]:
     return {
         "User": layout.box.user,

@@ -6,9 +6,12 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from labctl.errors import UsageError
+from labctl.files import LabFiles
+from labctl.render.ssh_config import scp_command
 from labctl.snapshots import Snapshot
 from labctl.steps.converge import ConvergeResult
 from labctl.steps.snapshot import Saved
@@ -118,6 +121,14 @@ class FakeLab:
 
     NODES: ClassVar = {"all": ("slurmctld-0", "cpu-0", "cpu-1"), "@slurmd": ("cpu-0", "cpu-1")}
 
+    @property
+    def files(self) -> LabFiles:
+        return LabFiles(self.directory)
+
+    @property
+    def provider(self) -> SimpleNamespace:
+        return SimpleNamespace(saver=None)
+
     def define(self, definition: Any, *, base: Path, name: str | None, provider: str = "auto") -> FakeLab:
         self.calls.append(f"define {name} {provider}")
         self.definition, self.base, self.name = definition, base, name or definition.name
@@ -200,11 +211,15 @@ class FakeLab:
         self._do("destroy", reporter)
 
     def nodes(self, pattern: str) -> tuple[str, ...]:
-        if pattern in self.NODES["all"]:
-            return (pattern,)
-        if pattern not in self.NODES:
-            raise UsageError(f"there is no node {pattern}")
-        return self.NODES[pattern]
+        meant = {node for word in pattern.split() for node in self._meant(word)}
+        return tuple(node for node in self.NODES["all"] if node in meant)
+
+    def _meant(self, word: str) -> tuple[str, ...]:
+        if word in self.NODES["all"]:
+            return (word,)
+        if word not in self.NODES:
+            raise UsageError(f"there is no node {word}")
+        return self.NODES[word]
 
     def ssh_command(
         self, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None
@@ -218,7 +233,4 @@ class FakeLab:
         return self.ssh_command(node, [shlex.join(["sh", "-c", script, "sh", *arguments])])
 
     def scp_command(self, sources: Sequence[str], target: str, *, recursive: bool = False) -> list[str]:
-        """Says what would be copied; to or from cpu-1 nothing can be."""
-        words = " ".join([*(["-r"] if recursive else []), *sources, target])
-        self.calls.append(f"scp {words}")
-        return ["sh", "-c", "echo no such file >&2; exit 1" if "cpu-1:" in words else "true"]
+        return scp_command(self.directory / "ssh_config", sources, target, recursive=recursive)

@@ -27,7 +27,7 @@ def _a_cache_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_save_says_what_it_takes_and_how_long_the_lab_stood_still(cli: Cli, lab: FakeLab) -> None:
     lab.saved = a_snapshot(label="mine")
     run = cli("snapshot", "save", "mine", "--name", "full")
-    assert (run.code, run.out) == (0, "saved mine: 0 MiB; the lab stood still for 1.3 s\n")
+    assert (run.code, run.out) == (0, "saved mine: 14 KiB; the lab stood still for 1.3 s\n")
     assert lab.calls == ["find full", "save mine"]
     facts = json.loads(cli("snapshot", "save", "mine", "--json").out)
     assert (facts["name"], facts["lab"], facts["paused_seconds"]) == ("mine", "full", 1.26)
@@ -64,10 +64,10 @@ def test_list_shows_the_newest_first_and_what_they_take(cli: Cli) -> None:
     a_snapshot("cd34", label="clean", lab="play", created=86400.0 * 366)
     head, first, second, total = cli("snapshot", "list").out.splitlines()
     assert head.split() == ["ID", "LAB", "NAME", "NODES", "MEMORY", "ON", "DISK", "CREATED", "LAST", "USED"]
-    assert first.split()[:6] == ["cd34", "play", "clean", "2", "0", "MiB"]
+    assert first.split()[:6] == ["cd34", "play", "clean", "2", "0", "KiB"]
     assert second.split()[:7] == ["ab12", "full", "(by", "up)", "2", "8", "MiB"]
     assert second.count("1971-01-01") == 2
-    assert total == "0 MiB in all"
+    assert total == "28 KiB in all"
     facts = json.loads(cli("snapshot", "list", "--json", "--name", "play").out)
     assert [(one["id"], one["name"], one["lab"]) for one in facts] == [("cd34", "clean", "play")]
     assert "ab12" not in cli("snapshot", "list", "--name", "play").out
@@ -76,7 +76,7 @@ def test_list_shows_the_newest_first_and_what_they_take(cli: Cli) -> None:
 def test_rm_removes_one(cli: Cli) -> None:
     a_snapshot("ab12", label="clean")
     a_snapshot("cd34")
-    assert cli("snapshot", "rm", "clean").out == "removed clean of full: 0 MiB\n"
+    assert cli("snapshot", "rm", "clean").out == "removed clean of full: 14 KiB\n"
     assert [one.id for one in snapshots.snapshots()] == ["cd34"]
 
 

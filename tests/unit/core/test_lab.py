@@ -256,6 +256,18 @@ def test_ssh_gets_the_labs_configuration_and_the_command_as_it_is(world: World) 
         "ssh", "-F", config, "-t", "-l", "ann", "cpu-0", "--", "ls", "-l", "a b",
     ]  # fmt: skip
     assert "-T" in made.ssh_command("cpu-0", tty=False)
+    assert made.scp_command(["a b", "c"], "cpu-0:/d", recursive=True) == [
+        "scp", "-q", "-F", config, "-r", "--", "a b", "c", "cpu-0:/d",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("user", "sudo"), [("root", ""), ("vagrant", "sudo -n ")])
+def test_a_script_for_root_gets_there_whoever_logs_in(world: World, user: str, sudo: str) -> None:
+    made = lab(world)
+    made.files.make()
+    made.files.note(image={"name": "box", "user": user})
+    *_, line = made.root_command("cpu-0", 'echo "$1" >/etc/x', "a  b")
+    assert line == sudo + """sh -c 'echo "$1" >/etc/x' sh 'a  b'"""
 
 
 def test_each_machine_has_an_address_and_a_mac_of_its_own_for_ever(made: World) -> None:
