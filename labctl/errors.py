@@ -81,3 +81,9 @@ class SnapshotError(LabError):
 
 class DamagedError(SnapshotError):
     """A snapshot is not what was saved, and of no use to anybody."""
+
+
+class JobsRunError(LabError):
+    """Jobs run on nodes that are to go; nothing has been touched."""
+
+    exit_code = 10

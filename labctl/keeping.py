@@ -197,7 +197,7 @@ def prune(days: float, *, dry_run: bool) -> list[Removed]:
     removed = []
     doomed = snapshots.unused(days, needed)
     for snapshot in doomed:
-        whose = snapshot.lab or f"a machine to copy, of the box {snapshot.box.vagrant_name}"
+        whose = snapshot.lab or f"a machine to copy, on the box {snapshot.box.vagrant_name}"
         removed.append(Removed(f"the snapshot {snapshot.id} of {whose}", snapshot.stored))
         if not dry_run:
             keeper.remove(snapshot)

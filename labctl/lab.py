@@ -167,6 +167,7 @@ class Lab:
             problems=problems,
             key_lost=not self.files.key.is_file(),
             torn=bool(record.restoring),
+            copying=frozenset(record.copying),
             saved=keeping.in_words(saved) if saved else "",
         )
         save = self.provider.saver is not None
@@ -185,13 +186,16 @@ class Lab:
         with self._work(reporter, "create") as work:
             work.prepare(self.definition, self._origin)
 
-    def up(self, reporter: Reporter, *, verify: bool = True, fresh: bool = False) -> UpResult:
+    def up(
+        self, reporter: Reporter, *, verify: bool = True, fresh: bool = False, force: bool = False
+    ) -> UpResult:
         """Create, start, converge and verify, as far as it is needed; or bring back what was saved.
 
         Args:
             reporter: is told of it.
             verify: prove it, and save it once it is proven.
             fresh: make every machine anew, and from no snapshot.
+            force: let nodes go on which jobs run; Slurm queues these jobs again.
 
         Raises:
             LabError: the step that failed says what and why; `up` again goes on from there.
@@ -210,7 +214,7 @@ class Lab:
                 proven = self._brought_back(saved, work) if saved else None
                 if proven is None:
                     actions = self._plan(None, verify=verify, fresh=fresh) if saved else actions
-                    proven = self._carry_out(actions, work)
+                    proven = self._carry_out(actions, work, force=force)
             now = self.status()
         return UpResult(changed=True, steps=work.timings.steps, status=now, verify=proven)
 
@@ -354,13 +358,23 @@ class Lab:
 
     # The steps
 
-    def _carry_out(self, actions: Sequence[Action], work: Work) -> VerifyResult | None:
+    def _carry_out(self, actions: Sequence[Action], work: Work, *, force: bool) -> VerifyResult | None:
         """All steps that these actions need, in order; what verify said, if it was asked."""
         kinds = {action.kind for action in actions}
+
+        def nodes(*wanted: str) -> list[str]:
+            return [action.node for action in actions if action.kind in wanted]
+
+        if drained := nodes("drain"):  # before anything is touched: jobs may keep the nodes from going
+            gone, made = nodes("remove", "recreate", "resize"), self.files.record().made_with()
+            ask = next(node for node, one in made.items() if "slurmctld" in one.roles and node not in gone)
+            work.drain(ask, drained, force=force)
         layout = work.prepare(self.definition, self._origin)
         work.boot(layout, actions)
         if "converge" in kinds or not self._settle(layout, work):
             work.converge(self.definition)
+            if len(nodes("create", "recreate")) < len(layout.machines):
+                work.resume(layout)
         proven = work.verify(self.definition) if "verify" in kinds else None
         if "snapshot" in kinds:
             self._keep(layout, work)

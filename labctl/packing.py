@@ -86,7 +86,7 @@ def unpack(path: Path, sink: Sink) -> None:
     """Write a packed file's content to a stream.
 
     Raises:
-        DamagedError: the file is damaged.
+        DamagedError: the file is damaged or gone.
     """
     try:
         with path.open("rb") as reading:
@@ -96,7 +96,7 @@ def unpack(path: Path, sink: Sink) -> None:
                 read_size=_CHUNK // 4,
                 write_size=_CHUNK // 2,
             )
-    except zstandard.ZstdError as error:
+    except (FileNotFoundError, zstandard.ZstdError) as error:
         raise DamagedError(f"{path} is damaged", why=str(error)) from error
 
 
@@ -105,12 +105,12 @@ def unpacking(path: Path) -> Iterator[IO[bytes]]:
     """A stream of a packed file's content.
 
     Raises:
-        DamagedError: the file is damaged.
+        DamagedError: the file is damaged or gone.
     """
     try:
         with path.open("rb") as reading, zstandard.ZstdDecompressor().stream_reader(reading) as stream:
             yield stream
-    except zstandard.ZstdError as error:
+    except (FileNotFoundError, zstandard.ZstdError) as error:
         raise DamagedError(f"{path} is damaged", why=str(error)) from error
 
 

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["restore", "create", "start", "remove", "recreate", "converge", "verify", "snapshot"]
+Kind = Literal[
+    "restore", "drain", "create", "start", "resize", "remove", "recreate", "converge", "verify", "snapshot"
+]
+#: What an action does to what runs: nothing, the node is started anew, the node is made anew.
+Impact = Literal["live", "restart", "recreate"]
+_IMPACTS: Mapping[Kind, Impact] = {"resize": "restart", "recreate": "recreate"}
 
 
 @dataclass(frozen=True)
@@ -14,8 +19,8 @@ class Action:
     """One thing to do, and why.
 
     Attributes:
-        kind: create a machine, start it, remove it, remove and create it; restore the lab from a snapshot, converge
-            it, verify it, save it as a snapshot.
+        kind: have Slurm give a node no more jobs; create a machine, start it, change its size, remove it, remove and
+            create it; restore the lab from a snapshot, converge it, verify it, save it as a snapshot.
         node: the node's name; empty if it concerns the whole lab.
         reason: for the reader of ``--dry-run``.
     """
@@ -24,13 +29,18 @@ class Action:
     node: str
     reason: str
 
+    @property
+    def impact(self) -> Impact:
+        """What it does to what runs."""
+        return _IMPACTS.get(self.kind, "live")
+
 
 @dataclass(frozen=True)
 class Shape:
-    """What a machine is made with; none of it can change while the machine lives.
+    """What a machine is made with; none of it can change while the machine runs.
 
     Attributes:
-        cpus: how many.
+        cpus: how many. They and the memory can change while it is off.
         memory: in MiB.
         box: the box it starts from, its version included; empty if it is not known.
         roles: what its disk has been set up as. One more is added by converge; one less leaves daemons behind.
@@ -96,6 +106,7 @@ def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
             *([Action("verify", "", "machines were brought back")] if wanted.verify else []),
         )
     machines = [*_removals(wanted, observed), *_machines(wanted, observed)]
+    machines = [*_drains(wanted, observed, machines), *machines]
     converge = _converge(wanted, observed, machines)
     verify = _verify(wanted, observed, [*machines, *converge])
     return (*machines, *converge, *verify, *_save(wanted, observed, machines, verify))
@@ -104,6 +115,33 @@ def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
 def _removals(wanted: Wanted, observed: Observed) -> list[Action]:
     gone = [node for node in observed.states if node not in wanted.shapes]
     return [Action("remove", node, "it is not in the definition") for node in gone]
+
+
+def _drains(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> list[Action]:
+    """Nodes of a running cluster that go away, for a while or for good; jobs on the others go on."""
+    if wanted.fresh or observed.torn or observed.key_lost or not observed.converged:
+        return []
+
+    def runs(role: str) -> set[str]:
+        return {
+            node
+            for node, shape in observed.shapes.items()
+            if role in shape.roles and observed.states.get(node) == "running"
+        }
+
+    gone = {action.node: action.kind for action in machines if action.kind in _AWAY}
+    if not runs("slurmctld") - gone.keys():
+        return []
+    computing = runs("slurmd")
+    return [
+        Action("drain", node, f"no new jobs before it is {_AWAY[kind]}")
+        for node, kind in gone.items()
+        if node in computing
+    ]
+
+
+#: What takes a node out of the cluster, and how that is said.
+_AWAY: Mapping[Kind, str] = {"remove": "removed", "recreate": "made anew", "resize": "started anew"}
 
 
 def _machines(wanted: Wanted, observed: Observed) -> list[Action]:
@@ -122,15 +160,22 @@ def _machines(wanted: Wanted, observed: Observed) -> list[Action]:
             actions.append(Action("recreate", node, "the lab's key is lost, and nobody gets in"))
         elif reason := _misfit(observed.shapes.get(node, shape), shape):
             actions.append(Action("recreate", node, reason))
+        elif reason := _other_size(observed.shapes.get(node, shape), shape):
+            actions.append(Action("resize", node, f"{reason}; it is started anew"))
         elif state != "running":
             actions.append(Action("start", node, f"it is {state}"))
     return actions
 
 
+def _other_size(made: Shape, wanted: Shape) -> str:
+    """How a machine's size differs from what is wanted; empty if it does not."""
+    if (made.cpus, made.memory) == (wanted.cpus, wanted.memory):
+        return ""
+    return f"{wanted.cpus} CPUs and {wanted.memory} MiB wanted, made with {made.cpus} and {made.memory}"
+
+
 def _misfit(made: Shape, wanted: Shape) -> str:
     """Why a machine cannot become what is wanted; empty if it can."""
-    if (made.cpus, made.memory) != (wanted.cpus, wanted.memory):
-        return f"{wanted.cpus} CPUs and {wanted.memory} MiB wanted, made with {made.cpus} and {made.memory}"
     if made.box and made.box != wanted.box:
         return f"the box {wanted.box} wanted, made from {made.box}"
     lost = [role for role in made.roles if role not in wanted.roles]
@@ -142,7 +187,7 @@ def _converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) ->
         return [Action("converge", "", "the lab was never converged to its end")]
     if observed.converged != wanted.key:
         return [Action("converge", "", "the definition, the roles or the box changed")]
-    if any(action.kind in ("create", "recreate", "remove") for action in machines):
+    if any(action.kind in ("create", "recreate", "remove", "resize") for action in machines):
         return [Action("converge", "", "the nodes changed")]
     if observed.problems:
         return [Action("converge", "", observed.problems[0])]

@@ -39,7 +39,6 @@ def write_down(
     each(nodes, lambda node: saver.slim(lab, node))
     time.sleep(_SLIM)
     raw, disks, paused = _freeze(saver, lab, nodes, work, view)
-    view.note(f"stood still for {paused:.1f} s")
 
     def pack(node: str) -> SavedNode:
         view.node(node, "packing its memory")

@@ -217,6 +217,7 @@ def draft(id_: str) -> Iterator[Path]:
 
     Raises:
         LockedError: another process makes the same one.
+        SnapshotError: it cannot be written, for want of space perhaps.
     """
     store().mkdir(parents=True, exist_ok=True, mode=0o700)
     with lock.held(store() / f".{id_}.lock", f"the snapshot {id_}", "snapshot"):
@@ -228,6 +229,8 @@ def draft(id_: str) -> Iterator[Path]:
             target = store() / id_
             shutil.rmtree(target, ignore_errors=True)
             work.rename(target)
+        except OSError as error:
+            raise SnapshotError("the snapshot cannot be written", why=str(error)) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

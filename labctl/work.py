@@ -6,16 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from threading import Event
+from functools import partial
 from typing import cast
 
-from labctl import keeping, kvm, layouts, packing, providers, snapshots, target
+from labctl import keeping, kvm, layouts, making, packing, providers, snapshots, target
 from labctl.about import about
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import SnapshotError
 from labctl.files import LabFiles
 from labctl.keeping import Keeper
 from labctl.plan import Action, Kind
@@ -23,10 +21,10 @@ from labctl.providers.base import PREFIX, PREFIX_VARIABLE, Provider
 from labctl.render.layout import BoxImage, Driver, Layout
 from labctl.resources import resource
 from labctl.snapshots import Snapshot
-from labctl.steps import boot, box, clock, machines, snapshot
+from labctl.steps import boot, box, clock, drain, machines, snapshot, tell
 from labctl.steps.box import Box
 from labctl.steps.converge import ConvergeResult, converge
-from labctl.steps.seed import Seedbed
+from labctl.steps.drain import Tell
 from labctl.steps.settle import DEADLINES, settle
 from labctl.steps.snapshot import Saved
 from labctl.steps.verify import Level, Through, VerifyResult, verify
@@ -57,6 +55,26 @@ class Work:
         log = self._files.log(name) if self._files.logs.is_dir() else None
         with self.timings.step(name), self.reporter.step(name, log=log) as view:
             yield view
+
+    # Out of the cluster, and back
+
+    def drain(self, controller: str, nodes: Sequence[str], *, force: bool) -> None:
+        """Have Slurm give these nodes no more jobs.
+
+        Raises:
+            JobsRunError: jobs run on them, and `force` does not say to queue those again.
+        """
+        with self.step("drain") as view:
+            drain.drain(self._tell(controller), nodes, view, force=force)
+
+    def resume(self, layout: Layout) -> None:
+        """Let nodes take jobs again that were drained by us."""
+        controller = next(one.node.name for one in layout.machines if "slurmctld" in one.node.roles)
+        drain.resume(self._tell(controller))
+
+    def _tell(self, node: str) -> Tell:
+        """What runs a script as root of a node."""
+        return partial(tell.root, self._provider.saver, self._lab, node, ssh_config=self._files.ssh_config)
 
     # From nothing to machines
 
@@ -109,48 +127,31 @@ class Work:
         def nodes(*kinds: Kind) -> list[str]:
             return [action.node for kind in kinds for action in actions if action.kind == kind]
 
-        made, started, removed = nodes("create", "recreate"), nodes("start"), nodes("remove", "recreate")
+        made, resized = nodes("create", "recreate"), nodes("resize")
+        started, removed = [*nodes("start"), *resized], nodes("remove", "recreate")
         if not (made or started or removed):
             self._remember_shapes(layout.definition)
             return
-        if made or removed:
+        if made or removed or resized:
             # First, so that whatever interrupts us, the next `up` knows that the lab is not what it was.
             self._files.note(converged="", verified="")
         with self.step("boot") as view:
             boot.control_directory()
-            boot.disconnect(layout.directory, removed)
+            boot.disconnect(layout.directory, [*removed, *resized])
             machines.remove(self._provider, self._lab, removed, layout.directory, view)
-            self._files.note(restoring="")  # what was torn has gone
+            machines.resize(self._provider, layout, resized, view)
+            self._files.note(restoring="", copying=[])  # what was torn, or half a copy, has gone
             self._remember_shapes(layout.definition)
-            log = self._files.log("boot")
-            if made and self._copies(layout):
-                made = self._copied(layout, made, view, log)
-            boot.bring_up(self._provider, layout, made=made, started=started, view=view, log=log)
+            making.bring_up(
+                self._provider,
+                layout,
+                self._files,
+                made=made,
+                started=started,
+                view=view,
+                say=self.reporter.note,
+            )
             self.set_clocks(layout, started)
-
-    def _copies(self, layout: Layout) -> bool:
-        """Whether machines can be copies of one that has booted: labctl's own boxes have a guest agent to tell them."""
-        return self._provider.saver is not None and layout.box.kernel is not None
-
-    def _copied(self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path) -> list[str]:
-        """Make these machines as copies, and wait until they answer; those that must boot by themselves after all."""
-        host = self.keeper.host(layout.driver)
-        bed = Seedbed(self._provider, self.keeper.saver(), layout, host, view, log)
-
-        def copy(nodes: Sequence[str], _: Event) -> None:
-            bed.grow(nodes)
-
-        self._files.note(copying=[*nodes])
-        try:
-            boot.bring_up(self._provider, layout, made=nodes, maker=copy, view=view, log=log)
-        except SnapshotError as error:
-            self.reporter.note(f"{error}\nso each machine boots by itself")
-            machines.remove(self._provider, self._lab, nodes, layout.directory, view)
-            left = [*nodes]
-        else:
-            left = []
-        self._files.note(copying=[])
-        return left
 
     def _remember_shapes(self, definition: Definition) -> None:
         """Note what the machines are made with, once those that cannot stay as they are have gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,6 +55,9 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make every machine anew, and from no snapshot.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take nodes away on which jobs run; Slurm queues these again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Create, start, converge and verify a lab, and save it; or bring it back as it was saved.
@@ -67,7 +71,7 @@ def run(
     if dry_run:
         _plan(lab, as_json=as_json, verify=verify, fresh=fresh)
         return
-    result = lab.up(state.reporter(), verify=verify, fresh=fresh)
+    result = lab.up(state.reporter(), verify=verify, fresh=fresh, force=force)
     if as_json:
         show.as_json(result)
     elif result.changed:
@@ -80,12 +84,13 @@ def run(
 def _plan(lab: Lab, *, as_json: bool, verify: bool, fresh: bool) -> None:
     actions = lab.plan(verify=verify, fresh=fresh)
     if as_json:
-        show.as_json(actions)
+        show.as_json([{**asdict(action), "impact": action.impact} for action in actions])
     elif not actions:
         print(f"{lab.name} is up and as defined: nothing to do")
     else:
         show.table(
-            ("action", "node", "why"), [(action.kind, action.node, action.reason) for action in actions]
+            ("action", "node", "impact", "why"),
+            [(action.kind, action.node, action.impact, action.reason) for action in actions],
         )
 
 

@@ -109,7 +109,11 @@ class Sink(Protocol):
 
 
 class Saver(Protocol):
-    """Saves machines with their memory and brings them back; calls for different machines may go side by side."""
+    """Saves machines with their memory and brings them back; calls for different machines may go side by side.
+
+    What cannot be saved or brought back is a SnapshotError; where nothing else is said, a machine that is not there is
+    a BootError.
+    """
 
     def facts(self) -> dict[str, str]:
         """What of the hypervisor saved machines depend on: its versions, and where disks are."""
@@ -247,6 +251,9 @@ class Provider(Protocol):
 
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         """Shut one machine down within ``deadline`` seconds; switch it off if that was not enough or if forced."""
+
+    def resize(self, lab: str, node: str, *, cpus: int, memory: int) -> None:
+        """Give a machine that is off another number of CPUs and other memory, in MiB."""
 
     def remove(self, lab: str, node: str, directory: Path) -> None:
         """One machine and its disk gone."""

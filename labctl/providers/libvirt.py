@@ -18,6 +18,7 @@ import libvirt
 from labctl.errors import BootError, HostError
 from labctl.providers import networks
 from labctl.providers.base import PREFIX, Found, MachineState
+from labctl.providers.machine_xml import resized
 from labctl.render.layout import Layout, Network
 
 URI = os.environ.get("LABCTL_LIBVIRT_URI", "qemu:///system")
@@ -124,6 +125,18 @@ class Hypervisor:
         if domain.isActive():
             with contextlib.suppress(libvirt.libvirtError):
                 domain.destroy()
+
+    def resize(self, lab: str, node: str, *, cpus: int, memory: int) -> None:
+        """Give a machine that is off another number of CPUs and other memory, in MiB.
+
+        Raises:
+            BootError: libvirt refuses it.
+        """
+        domain = self.domain(lab, node)
+        try:
+            self.connection.defineXML(resized(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), cpus, memory))
+        except libvirt.libvirtError as error:
+            raise BootError(f"{node} cannot be resized", why=str(error), hint="labctl doctor") from error
 
     def remove_machines(self, lab: str, node: str = "") -> None:
         """Undefine every machine of the lab, or that of one node, and delete its volumes, half-made ones too."""

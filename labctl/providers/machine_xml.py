@@ -67,6 +67,21 @@ def placed(text: str, place: Place) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def resized(text: str, cpus: int, memory: int) -> str:
+    """Libvirt's XML of a machine with so many CPUs and so much memory, in MiB."""
+    ET.register_namespace("qemu", _QEMU)
+    root = ET.fromstring(text)  # noqa: S314 - libvirt's own words
+    for path in ("memory", "currentMemory"):
+        for element in root.iterfind(path):
+            element.text, element.attrib = str(memory), {"unit": "MiB"}
+    for element in root.iterfind("vcpu"):
+        element.text = str(cpus)
+        element.attrib.pop("current", None)
+    for topology in root.findall("cpu/topology"):  # it multiplies to what the number was before
+        root.find("cpu").remove(topology)  # type: ignore[union-attr]
+    return ET.tostring(root, encoding="unicode")
+
+
 def _identify(root: ET.Element, identity: Identity) -> None:
     _set(root, "name", identity.name)
     _set(root, "uuid", identity.uuid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree as ET
@@ -84,15 +84,13 @@ class LibvirtSaver:
             SnapshotError: QEMU cannot, or is not done in time.
         """
         domain = self._hypervisor.domain(lab, node)
-        root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
-        try:
+        with _refusing(f"the disk of {node} cannot be saved"):
+            root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
             for disk in root.iterfind("devices/disk"):
                 below = [source.get("file", "") for source in disk.iterfind(".//backingStore/source")]
                 target = disk.find("target")
                 if len(below) > 1 and target is not None:
                     self._pull(domain, target.get("dev", ""), below[-1])
-        except libvirt.libvirtError as error:
-            raise SnapshotError(f"the disk of {node} cannot be saved", why=str(error)) from error
 
     @staticmethod
     def _pull(domain: Any, disk: str, base: str) -> None:
@@ -106,14 +104,25 @@ class LibvirtSaver:
             time.sleep(_POLL)
 
     def pause(self, lab: str, node: str) -> None:
-        """Freeze a running machine."""
-        self._hypervisor.domain(lab, node).suspend()
+        """Freeze a running machine.
+
+        Raises:
+            SnapshotError: libvirt refused it.
+        """
+        domain = self._hypervisor.domain(lab, node)
+        with _refusing(f"{node} does not stand still"):
+            domain.suspend()
 
     def resume(self, lab: str, node: str) -> None:
-        """Let a frozen machine go on; one that runs is left alone."""
+        """Let a frozen machine go on; one that runs is left alone.
+
+        Raises:
+            SnapshotError: libvirt refused it.
+        """
         domain = self._hypervisor.domain(lab, node)
-        if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-            domain.resume()
+        with _refusing(f"{node} does not go on"):
+            if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                domain.resume()
 
     def abandon(self, lab: str, node: str) -> None:
         """End the saving of a machine's memory, if that is what it is at."""
@@ -121,13 +130,18 @@ class LibvirtSaver:
             self._hypervisor.domain(lab, node).abortJob()
 
     def describe(self, lab: str, node: str) -> MachineXml:
-        """A machine as libvirt knows it."""
+        """A machine as libvirt knows it.
+
+        Raises:
+            SnapshotError: it is there no longer.
+        """
         domain = self._hypervisor.domain(lab, node)
         secure = libvirt.VIR_DOMAIN_XML_SECURE
-        return MachineXml(
-            defined=domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_INACTIVE),
-            running=domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_MIGRATABLE),
-        )
+        with _refusing(f"{node} cannot be described"):
+            return MachineXml(
+                defined=domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_INACTIVE),
+                running=domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_MIGRATABLE),
+            )
 
     def save_memory(self, lab: str, node: str, path: Path) -> None:
         """Write a frozen machine's memory to a file; the machine stays frozen.
@@ -136,17 +150,15 @@ class LibvirtSaver:
             SnapshotError: libvirt refused it, for want of space perhaps.
         """
         domain = self._hypervisor.domain(lab, node)
-        root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
-        targets = [target.get("dev", "") for target in root.iterfind("devices/disk/target")]
         # Ours already when libvirt opens it, or it would belong to root.
         path.touch(mode=0o600)
-        disks = "".join(f"<disk name='{target}' snapshot='no'/>" for target in targets)
-        memory = f"<memory snapshot='external' file={quoteattr(str(path))}/>"
-        xml = f"<domainsnapshot>{memory}<disks>{disks}</disks></domainsnapshot>"
-        try:
+        with _refusing(f"the memory of {node} could not be saved"):
+            root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
+            targets = [target.get("dev", "") for target in root.iterfind("devices/disk/target")]
+            disks = "".join(f"<disk name='{target}' snapshot='no'/>" for target in targets)
+            memory = f"<memory snapshot='external' file={quoteattr(str(path))}/>"
+            xml = f"<domainsnapshot>{memory}<disks>{disks}</disks></domainsnapshot>"
             domain.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
-        except libvirt.libvirtError as error:
-            raise SnapshotError(f"the memory of {node} could not be saved", why=str(error)) from error
 
     def save_disk(self, lab: str, node: str, sink: Sink) -> None:
         """Write a frozen machine's disk to a stream: what it has of its own, on top of its box.
@@ -157,19 +169,22 @@ class LibvirtSaver:
             SnapshotError: libvirt refused it.
         """
         connection = self._hypervisor.connection
-        try:
+        with _refusing(f"the disk of {node} could not be saved"):
             volume = connection.storageVolLookupByPath(self._disk(lab, node))
             stream = connection.newStream()
             volume.download(stream, 0, 0)
             stream.recvAll(lambda _stream, data, _: sink.write(data), None)
             stream.finish()
-        except libvirt.libvirtError as error:
-            raise SnapshotError(f"the disk of {node} could not be saved", why=str(error)) from error
 
     def capacity(self, lab: str, node: str) -> int:
-        """The size of a machine's disk as the machine sees it, in bytes."""
-        volume = self._hypervisor.connection.storageVolLookupByPath(self._disk(lab, node))
-        return int(volume.info()[1])
+        """The size of a machine's disk as the machine sees it, in bytes.
+
+        Raises:
+            SnapshotError: it is there no longer.
+        """
+        with _refusing(f"the disk of {node} could not be saved"):
+            volume = self._hypervisor.connection.storageVolLookupByPath(self._disk(lab, node))
+            return int(volume.info()[1])
 
     # Bringing back
 
@@ -187,9 +202,13 @@ class LibvirtSaver:
             capacity: of the disk inside, in bytes.
 
         Raises:
-            BootError: libvirt refused it, for want of space perhaps.
+            SnapshotError: libvirt refused it, for want of space perhaps.
         """
-        self._hypervisor.upload(volume, source, size, capacity=capacity, form="qcow2")
+        try:
+            self._hypervisor.upload(volume, source, size, capacity=capacity, form="qcow2")
+        except BootError as error:
+            what = f"the saved disk {volume} could not be put into libvirt's storage pool"
+            raise SnapshotError(what, why=error.why, hint=error.hint) from error
 
     def unstage(self, prefix: str) -> None:
         """Delete the saved disks whose names begin so, if no machine stands on any of them."""
@@ -217,19 +236,24 @@ class LibvirtSaver:
         return volumes, {ET.fromstring(volume.XMLDesc()).findtext("backingStore/path") for volume in volumes}  # noqa: S314
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
-        """A new disk for a machine, on top of a saved one; its path."""
+        """A new disk for a machine, on top of a saved one; its path.
+
+        Raises:
+            SnapshotError: libvirt refused it, or the saved one is there no longer.
+        """
         pool = self._hypervisor.pool()
-        below = pool.storageVolLookupByName(base)
         name = f"{domain_name(lab, node)}.img"
         with contextlib.suppress(libvirt.libvirtError):
             pool.storageVolLookupByName(name).delete()
-        capacity = below.info()[1]
-        xml = (
-            f"<volume><name>{escape(name)}</name><capacity>{capacity}</capacity><target><format type='qcow2'/></target>"
-            f"<backingStore><path>{escape(below.path())}</path><format type='qcow2'/></backingStore></volume>"
-        )
-        path: str = pool.createXML(xml).path()
-        return path
+        with _refusing(f"{node} gets no disk"):
+            below = pool.storageVolLookupByName(base)
+            capacity = below.info()[1]
+            made = pool.createXML(
+                f"<volume><name>{escape(name)}</name><capacity>{capacity}</capacity>"
+                f"<target><format type='qcow2'/></target><backingStore><path>{escape(below.path())}</path>"
+                f"<format type='qcow2'/></backingStore></volume>"
+            )
+            return str(made.path())
 
     def placed(self, machine: MachineXml, place: Place) -> MachineXml:
         """What a saved machine is in this place.
@@ -257,12 +281,10 @@ class LibvirtSaver:
             SnapshotError: libvirt or QEMU refused it; why is libvirt's own words.
         """
         connection = self._hypervisor.connection
-        try:
+        name = ET.fromstring(machine.defined).findtext("name")  # noqa: S314 - libvirt's own words
+        with _refusing(f"{name} could not be brought back"):
             connection.defineXML(machine.defined)
             connection.restoreFlags(str(memory), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
-        except libvirt.libvirtError as error:
-            name = ET.fromstring(machine.defined).findtext("name")  # noqa: S314 - libvirt's own words
-            raise SnapshotError(f"{name} could not be brought back", why=str(error)) from error
 
     def adopt(self, directory: Path, node: str, identity: Identity) -> None:
         """Have Vagrant know a copied machine: ``vagrant status`` and the like work in the lab's folder."""
@@ -281,3 +303,12 @@ class LibvirtSaver:
         if source is None:
             raise SnapshotError(f"{node} has no disk")
         return source.get("file", "")
+
+
+@contextlib.contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """What libvirt refuses is a SnapshotError, and why is in libvirt's own words."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise SnapshotError(what, why=str(error)) from error

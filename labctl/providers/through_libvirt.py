@@ -90,9 +90,9 @@ class LibvirtProvider:
         self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path, answered: threading.Event
     ) -> None:
         """Make and start the machines of these nodes; once all have answered there is nothing left to wait for."""
-        LabVagrant(layout.directory, log=log, on_line=follower(nodes, view), enough=answered).make(
-            nodes, "libvirt"
-        )
+        LabVagrant(
+            layout.directory, layout.vagrantfile, log=log, on_line=follower(nodes, view), enough=answered
+        ).make(nodes, "libvirt")
         for node in nodes:
             self.hypervisor.describe(layout.lab, node, layout.directory)
 
@@ -107,6 +107,10 @@ class LibvirtProvider:
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
         """Shut one machine down."""
         self.hypervisor.stop(lab, node, force=force, deadline=deadline)
+
+    def resize(self, lab: str, node: str, *, cpus: int, memory: int) -> None:
+        """Give a machine that is off another number of CPUs and other memory, in MiB."""
+        self.hypervisor.resize(lab, node, cpus=cpus, memory=memory)
 
     def remove(self, lab: str, node: str, directory: Path) -> None:
         """One machine and its disk gone, and Vagrant's note of it."""

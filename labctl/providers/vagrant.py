@@ -27,6 +27,7 @@ class LabVagrant(vagrant.Vagrant):
 
     Args:
         root: the folder with the Vagrantfile.
+        vagrantfile: the name of that file.
         log: everything that Vagrant says is appended to it.
         on_line: is handed each line, too.
         enough: once set, Vagrant is not waited for any longer.
@@ -35,6 +36,7 @@ class LabVagrant(vagrant.Vagrant):
     def __init__(
         self,
         root: Path,
+        vagrantfile: str = "Vagrantfile",
         *,
         log: Path,
         on_line: Callable[[str], None] = lambda _: None,
@@ -42,9 +44,12 @@ class LabVagrant(vagrant.Vagrant):
     ) -> None:
         if not shutil.which("vagrant"):
             raise HostError("Vagrant is not installed", hint="labctl doctor --fix")
-        super().__init__(  # type: ignore[no-untyped-call]
-            root=str(root), env={**os.environ, "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_NO_COLOR": "1"}
-        )
+        own = {
+            "VAGRANT_VAGRANTFILE": vagrantfile,
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_NO_COLOR": "1",
+        }
+        super().__init__(root=str(root), env={**os.environ, **own})  # type: ignore[no-untyped-call]
         self._log = log
         self._on_line = on_line
         self._enough = enough
@@ -164,10 +169,7 @@ def note_machine(directory: Path, node: str, provider: str, id_: str) -> None:
 
 
 def forget_machines(directory: Path, node: str = "") -> None:
-    """Take a folder's machines, or one of them, out of Vagrant's index, as Vagrant does when it destroys them.
-
-    Those of folders below it are among them.
-    """
+    """Take a folder's machines, or one of them, out of Vagrant's index, as Vagrant does when it destroys them."""
     index = _home() / "data" / "machine-index" / "index"
     try:
         content = json.loads(index.read_text())
@@ -176,8 +178,7 @@ def forget_machines(directory: Path, node: str = "") -> None:
     kept = {
         key: entry
         for key, entry in content.get("machines", {}).items()
-        if not Path(entry.get("vagrantfile_path", "")).is_relative_to(directory)
-        or (node and entry.get("name") != node)
+        if entry.get("vagrantfile_path") != str(directory) or (node and entry.get("name") != node)
     }
     if kept != content.get("machines", {}):
         index.write_text(json.dumps({**content, "machines": kept}))

@@ -119,6 +119,10 @@ class VirtualBoxProvider:
         if _word(name) not in _OFF:
             _manage("controlvm", name, "poweroff")
 
+    def resize(self, lab: str, node: str, *, cpus: int, memory: int) -> None:
+        """Give a machine that is off another number of CPUs and other memory, in MiB."""
+        _manage("modifyvm", f"{PREFIX}{lab}_{node}", "--cpus", str(cpus), "--memory", str(memory))
+
     def remove(self, lab: str, node: str, directory: Path) -> None:
         """One machine and its disk gone."""
         self.stop(lab, node, force=True, deadline=0)

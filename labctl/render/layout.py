@@ -77,6 +77,7 @@ class Layout:
         public_key: the lab's public SSH key, one OpenSSH line.
         prefix: what libvirt's domain and volume names begin with.
         pool: libvirt's storage pool for the box and the machines' disks.
+        vagrantfile: the name of the file in the directory that tells Vagrant of the machines.
     """
 
     lab: str
@@ -90,6 +91,7 @@ class Layout:
     public_key: str
     prefix: str
     pool: str = "default"
+    vagrantfile: str = "Vagrantfile"
 
 
 @dataclass(frozen=True)

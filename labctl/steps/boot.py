@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +17,8 @@ from labctl.providers.base import Provider
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import control_prefix
 from labctl.side_by_side import each
-from labctl.steps import machines
+from labctl.steps import awaiting, machines
 
-# Seconds until a machine must answer, from when it was told to start. Six machines under software emulation on two
-# cores take 90; a cold disk cache and a busy host may double that.
-DEADLINES = {"kvm": 180.0, "qemu": 600.0}
 _PORT_DEADLINE = 30.0  # seconds for a machine that was only frozen
 _POLL = 0.5  # seconds between two looks at a port
 
@@ -96,16 +92,7 @@ def make_and_await(
     Raises:
         BootError: a node did not answer in time.
     """
-    failed, answered = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(max_workers=len(nodes) + 1) as pool:
-        waits = [pool.submit(_answer, layout, node, view, failed) for node in nodes]
-        all_answered = pool.submit(_tell, waits, answered)
-        try:
-            make(answered)
-            all_answered.result()
-        except BaseException:
-            failed.set()
-            raise
+    awaiting.make_and_await(nodes, make, lambda node, failed: _answer(layout, node, view, failed))
 
 
 def await_ports(layout: Layout, view: StepView) -> None:
@@ -127,14 +114,6 @@ def await_ports(layout: Layout, view: StepView) -> None:
         view.node(node, "answers", "ok")
 
     each([machine.node.name for machine in layout.machines], one)
-
-
-def _tell(waits: Sequence[Future[None]], answered: threading.Event) -> None:
-    try:
-        for wait in waits:
-            wait.result()
-    finally:
-        answered.set()
 
 
 def disconnect(directory: Path, nodes: Iterable[str]) -> None:
@@ -169,7 +148,7 @@ def forget_host_keys(directory: Path, addresses: Iterable[str]) -> None:
 def _answer(layout: Layout, node: str, view: StepView, failed: threading.Event) -> None:
     address = _address(layout, node)
     started = time.monotonic()
-    end = started + DEADLINES[layout.driver]
+    end = started + awaiting.DEADLINES[layout.driver]
     while time.monotonic() < end and not failed.is_set():
         if _listens(address) and _connects(layout, node):
             view.node(node, f"answers after {time.monotonic() - started:.0f} s", "ok")
@@ -178,11 +157,7 @@ def _answer(layout: Layout, node: str, view: StepView, failed: threading.Event) 
     if failed.is_set():
         return
     view.node(node, "does not answer", "failed")
-    raise BootError(
-        f"{node} did not answer on SSH within {DEADLINES[layout.driver]:.0f} s",
-        why=_last_words(layout.directory / "logs" / f"console-{node}.log"),
-        hint=f"its console: {layout.directory / 'logs' / f'console-{node}.log'}; then labctl up {layout.lab} again",
-    )
+    raise awaiting.overdue(layout, node, f"{node} did not answer on SSH")
 
 
 def _address(layout: Layout, node: str) -> str:
@@ -217,12 +192,3 @@ def _connects(layout: Layout, node: str) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
-
-
-def _last_words(console: Path) -> str:
-    with suppress(OSError):
-        lines = console.read_text(errors="replace").strip().splitlines()
-        return (
-            "the last it said on its console:\n" + "\n".join(lines[-5:]) if lines else "its console is empty"
-        )
-    return ""

@@ -132,8 +132,8 @@ def environment(private: Path, scratch: Path) -> dict[str, str]:
         scratch: a directory with a short path for temporary files.
     """
     config = private / "ansible.cfg"
-    # How often Ansible looks whether a task has ended, in seconds. A thousand times a second, as it does by itself, took a
-    # tenth of the CPU that emulated machines were waiting for.
+    # By itself Ansible looks a thousand times a second whether a task has ended, with a good part of the CPU that
+    # emulated machines wait for. Seconds.
     config.write_text("[defaults]\ninternal_poll_interval = 0.02\n")
     found = importlib.util.find_spec("ansible_mitogen")
     mitogen = Path(found.origin).parent if found is not None and found.origin else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labctl.console import StepView
 from labctl.providers.base import Provider
+from labctl.render.layout import Layout
 from labctl.side_by_side import each
 
 _STOP_DEADLINE = 90.0  # seconds for a machine to shut down before it is switched off
@@ -43,3 +44,16 @@ def remove(provider: Provider, lab: str, nodes: Sequence[str], directory: Path, 
     for node in nodes:
         provider.remove(lab, node, directory)
         view.node(node, "removed", "changed")
+
+
+def resize(provider: Provider, layout: Layout, nodes: Sequence[str], view: StepView) -> None:
+    """Machines shut down, and of the size that the layout says; they stay off."""
+    machines = {one.node.name: one.node for one in layout.machines}
+
+    def one(name: str) -> None:
+        node = machines[name]
+        provider.stop(layout.lab, name, force=False, deadline=_STOP_DEADLINE)
+        provider.resize(layout.lab, name, cpus=node.cpus, memory=node.memory)
+        view.node(name, f"has {node.cpus} CPUs and {node.memory} MiB", "changed")
+
+    each(nodes, one)

@@ -64,6 +64,7 @@ def save(
     nodes = [machine.node.name for machine in layout.machines]
     with snapshots.draft(id_) as work:
         saved, paused = saved_machines.write_down(saver, layout.lab, nodes, work, view)
+        view.note(f"stood still for {paused:.1f} s")
         snapshot = Snapshot(
             id=id_,
             lab=layout.lab,

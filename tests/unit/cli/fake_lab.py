@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from labctl.errors import UsageError
 from labctl.files import LabFiles
+from labctl.plan import Action
 from labctl.render.ssh_config import scp_command
 from labctl.snapshots import Snapshot
 from labctl.steps.converge import ConvergeResult
@@ -86,13 +87,6 @@ class Up:
 
 
 @dataclass(frozen=True)
-class Action:
-    kind: str
-    node: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Summary:
     name: str = "full"
     state: str = "running"
@@ -157,8 +151,8 @@ class FakeLab:
     def create(self, reporter: Any) -> None:
         self._do("create", reporter)
 
-    def up(self, reporter: Any, *, verify: bool = True, fresh: bool = False) -> Up:
-        self._do(f"up verify={verify} fresh={fresh}", reporter)
+    def up(self, reporter: Any, *, verify: bool = True, fresh: bool = False, force: bool = False) -> Up:
+        self._do(f"up verify={verify} fresh={fresh}" + (" force" if force else ""), reporter)
         steps = [("network", 0.2), ("boot", 30.0), ("converge", 60.0)]
         return Up(self.changed, steps, Status(), Verified() if verify else None)
 

@@ -51,6 +51,8 @@ def test_up_hands_its_options_on(cli: Cli, lab: FakeLab) -> None:
     assert lab.definition.vars == {"a": 1, "b": 2}
     cli("up", "cpu", "--fresh")
     assert lab.calls[-1] == "up verify=True fresh=True"
+    cli("up", "cpu", "--force")
+    assert lab.calls[-1] == "up verify=True fresh=False force"
 
 
 def test_up_goes_on_with_a_lab_by_its_name(cli: Cli, lab: FakeLab, work: Path) -> None:
@@ -72,8 +74,12 @@ def test_up_goes_on_with_a_lab_by_its_name(cli: Cli, lab: FakeLab, work: Path) -
 
 def test_dry_run_prints_the_plan_and_touches_nothing(cli: Cli, lab: FakeLab) -> None:
     lab.actions = (Action("create", "cpu-0", "does not exist"),)
-    assert cli("up", "--dry-run").out == "ACTION  NODE   WHY\ncreate  cpu-0  does not exist\n"
-    assert json.loads(cli("up", "--dry-run", "--json").out)[0]["kind"] == "create"
+    assert cli("up", "--dry-run").out == (
+        "ACTION  NODE   IMPACT  WHY\ncreate  cpu-0  live    does not exist\n"
+    )
+    assert json.loads(cli("up", "--dry-run", "--json").out) == [
+        {"kind": "create", "node": "cpu-0", "reason": "does not exist", "impact": "live"}
+    ]
     cli("up", "--dry-run", "--fresh", "--no-verify")
     assert lab.calls[-1] == "plan verify=False fresh=True"
     lab.actions = ()

@@ -92,6 +92,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.work.converge": made.converge,
         "labctl.work.verify": made.verify,
         "labctl.status.ask_slurm": made.ask_slurm,
+        "labctl.steps.tell.root": made.tell,
     }.items():
         monkeypatch.setattr(name, stand_in)
     return made

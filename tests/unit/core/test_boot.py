@@ -20,6 +20,7 @@ from labctl.console import Step
 from labctl.errors import BootError, HostError
 from labctl.render.layout import Layout
 from labctl.steps import boot
+from labctl.steps.awaiting import DEADLINES
 
 NODES = ("head", "cpu-0", "cpu-1")
 
@@ -82,7 +83,7 @@ def test_a_port_that_is_open_is_not_yet_a_machine_that_answers(
 def test_a_machine_that_does_not_answer_is_named_with_its_last_words(
     layout: Layout, hosts: Hosts, view: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(boot.DEADLINES, "qemu", 0.3)
+    monkeypatch.setitem(DEADLINES, "qemu", 0.3)
     console = layout.directory / "logs" / "console-cpu-1.log"
     console.write_bytes(
         b"\n".join(b"line %d" % number for number in range(9)) + b"\nKernel panic \xff no root\n"
@@ -105,7 +106,7 @@ def test_a_machine_that_does_not_answer_is_named_with_its_last_words(
 def test_a_machine_that_said_nothing_is_no_riddle(
     layout: Layout, hosts: Hosts, view: Step, monkeypatch: pytest.MonkeyPatch, *, said: str | None, words: str
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(boot.DEADLINES, "qemu", 0.05)
+    monkeypatch.setitem(DEADLINES, "qemu", 0.05)
     if said is not None:
         (layout.directory / "logs" / "console-head.log").write_text(said)
     with pytest.raises(BootError) as failed:

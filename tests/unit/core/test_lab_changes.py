@@ -13,6 +13,7 @@ from labctl.console import silent
 from labctl.definition.loading import load
 from labctl.definition.models import Definition
 from labctl.errors import (
+    JobsRunError,
     LabError,
     VerifyError,
 )
@@ -32,23 +33,43 @@ def test_a_machine_that_is_gone_is_made_anew_alone(world: World) -> None:
     assert up(world)[3:] == ["make cpu-1", "await cpu-1", "converge", "verify full"]
 
 
-def test_another_size_makes_a_machine_anew_and_that_is_remembered(world: World) -> None:
+def test_another_size_restarts_a_machine_that_slurm_gives_no_more_jobs(world: World) -> None:
     up(world)
     changed = small("nodes.cpu-1.memory=2048")
-    assert up(world, changed)[3:] == ["remove cpu-1", "make cpu-1", "await cpu-1", "converge", "verify full"]
+    done = up(world, changed)
+    assert done[:2] == ["require", "drain by head"]
+    assert done[4:] == [
+        "stop cpu-1",
+        "resize cpu-1 1/2048",
+        "start cpu-1",
+        "await cpu-1",
+        "converge",
+        "verify full",
+    ]
     assert up(world, changed) == ["require"]
-    assert up(world)[3] == "remove cpu-1"  # and back again
+    assert "resize cpu-1 1/1024" in up(world)  # and back again
 
 
-@pytest.mark.parametrize("step", ["remove", "make", "await"])
-def test_a_machine_that_was_being_made_anew_gets_its_size_after_an_interrupt(world: World, step: str) -> None:
+def test_jobs_keep_a_node_from_going_before_anything_is_touched(world: World) -> None:
+    up(world)
+    world.jobs = "7 nucci research cpu-1\n"
+    changed = small("nodes.cpu-1.memory=2048")
+    with pytest.raises(JobsRunError):
+        up(world, changed)
+    assert world.taken() == ["require", "drain by head"]
+    lab(world, changed).up(silent(), force=True)
+    assert "resize cpu-1 1/2048" in world.taken()
+
+
+@pytest.mark.parametrize("step", ["stop", "resize", "start", "await"])
+def test_a_machine_gets_its_size_after_an_interrupt(world: World, step: str) -> None:
     up(world)
     changed = small("nodes.cpu-1.memory=2048")
     world.failing(step, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         up(world, changed)
     again = up(world, changed)
-    assert ("make cpu-1" in again) == (step != "await")
+    assert ("resize cpu-1 1/2048" in again) == (step in ("stop", "resize"))
     assert again[-2:] == ["converge", "verify full"]
     assert up(world, changed) == ["require"]
 
@@ -59,7 +80,7 @@ def test_a_machine_that_is_made_of_another_size_after_an_interrupt_is_not_taken_
     world.failing("await", KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         up(world)
-    assert "remove cpu-1" in up(world, small("nodes.cpu-1.memory=2048"))
+    assert "resize cpu-1 1/2048" in up(world, small("nodes.cpu-1.memory=2048"))
 
 
 def test_another_box_makes_every_machine_anew(world: World) -> None:
@@ -136,7 +157,9 @@ def test_addresses_stay_when_nodes_come_and_go(world: World) -> None:
     up(world)
     before = record(world)["addresses"]
     assert before == {"head": "10.214.0.10", "cpu-0": "10.214.0.11", "cpu-1": "10.214.0.12"}
-    assert up(world, small(text=GROWN))[3:] == [
+    done = up(world, small(text=GROWN))
+    assert done[1] == "drain by head"
+    assert done[4:] == [
         "remove cpu-0",
         "make cpu-2 cpu-3",
         "await cpu-2 cpu-3",
@@ -221,9 +244,9 @@ def test_whoever_changes_the_definition_of_a_lab_may_replace_its_machines(world:
     up(world, small(text=OTHER), name="mine")
     edited = OTHER.replace("node-[0-1]", "node-[1-2]")
     assert "remove node-0" in up(world, small(text=edited), name="mine")
-    own = load(str(world.home / ".labctl/mine/lab.yml"), overrides=["nodes.head.memory=1024"])
-    assert "remove head" in up(world, own)
-    assert "remove head" in up(world, small(text=edited), name="mine")
+    own = load(str(world.home / ".labctl/mine/lab.yml"), overrides=["nodes.node-2.name=node-3"])
+    assert "remove node-2" in up(world, own)
+    assert "remove node-3" in up(world, small(text=edited), name="mine")
 
 
 def test_another_definition_may_take_a_lab_that_loses_nothing(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from labctl.errors import SnapshotError
 from labctl.providers.base import Identity, Place
-from labctl.providers.machine_xml import placed
+from labctl.providers.machine_xml import placed, resized
 
 # As libvirt 9.0 says it of a machine that vagrant-libvirt made.
 MACHINE = """\
@@ -135,6 +135,10 @@ def test_what_the_machine_itself_is_does_not_change() -> None:
     assert len(list(root.iterfind("devices/*"))) == len(list(ET.fromstring(MACHINE).iterfind("devices/*")))  # noqa: S314
 
 
+def parsed(text: str) -> ET.Element:
+    return ET.fromstring(text)  # noqa: S314 - our own
+
+
 def leaves(root: ET.Element, path: str = "") -> dict[str, str]:
     """All that is said, by where it is said."""
     found = {f"{path}@{name}": value for name, value in root.attrib.items()}
@@ -232,3 +236,20 @@ def test_all_that_is_strange_is_said_at_once() -> None:
     with pytest.raises(SnapshotError) as refused:
         placed(with_device("<hostdev/><tpm/><tpm/>"), PLACE)
     assert refused.value.why == "it has hostdev, tpm"
+
+
+def test_another_size_changes_the_size_and_nothing_else() -> None:
+    topology = "<cpu mode='custom'><topology sockets='1' cores='2' threads='1'/></cpu>"
+    sizes = "<memory unit='KiB'>1048576</memory><currentMemory unit='KiB'>1</currentMemory>"
+    cpus = "<vcpu placement='static' current='1'>2</vcpu>"
+    root = parsed(resized(f"<domain>{sizes}{cpus}{topology}</domain>", 4, 2048))
+    found = [root.find(path) for path in ("memory", "currentMemory", "vcpu")]
+    assert [(one.text, one.attrib) for one in found if one is not None] == [
+        ("2048", {"unit": "MiB"}),
+        ("2048", {"unit": "MiB"}),
+        ("4", {"placement": "static"}),
+    ]
+    assert root.find("cpu/topology") is None
+    before, after = parsed(MACHINE), parsed(resized(MACHINE, 2, 1024))
+    assert [one.tag for one in before.iter()] == [one.tag for one in after.iter()]
+    assert after.findtext("memory") == "1024"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 
-from labctl.plan import Action, Observed, Shape, Wanted, plan
+from labctl.plan import Action, Kind, Observed, Shape, Wanted, plan
 
 HEAD = Shape(1, 768, "debian-12-a", ("ldap_server", "slurmctld"))
 NODE = Shape(2, 1024, "debian-12-a", ("slurmd",))
@@ -16,6 +17,7 @@ UP = Observed(
 )
 CONVERGE = Action("converge", "", "the nodes changed")
 VERIFY = Action("verify", "", "something changed")
+DRAIN = Action("drain", "node", "no new jobs before it is made anew")
 
 
 def machines(wanted: Wanted = WANTED, observed: Observed = UP) -> list[tuple[str, str, str]]:
@@ -58,19 +60,64 @@ def test_a_machine_that_is_not_in_the_definition_goes_first() -> None:
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
-        (replace(NODE, cpus=1), "2 CPUs and 1024 MiB wanted, made with 1 and 1024"),
-        (replace(NODE, memory=512), "2 CPUs and 1024 MiB wanted, made with 2 and 512"),
         (replace(NODE, box="debian-12-b"), "the box debian-12-a wanted, made from debian-12-b"),
         (replace(NODE, roles=("slurmd", "nfs_server", "slurmctld")), "it is no longer nfs_server, slurmctld"),
     ],
-    ids=["CPUs", "memory", "box", "a role less"],
+    ids=["box", "a role less"],
 )
 @pytest.mark.parametrize("state", ["running", "stopped"])
 def test_a_machine_that_cannot_become_what_is_wanted_is_made_anew(
     made: Shape, reason: str, state: str
 ) -> None:
     observed = replace(UP, states={"head": "running", "node": state}, shapes={"head": HEAD, "node": made})
-    assert plan(WANTED, observed) == (Action("recreate", "node", reason), CONVERGE, VERIFY)
+    drained = (DRAIN,) if state == "running" else ()
+    assert plan(WANTED, observed) == (*drained, Action("recreate", "node", reason), CONVERGE, VERIFY)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (replace(NODE, cpus=1), "2 CPUs and 1024 MiB wanted, made with 1 and 1024; it is started anew"),
+        (replace(NODE, memory=512), "2 CPUs and 1024 MiB wanted, made with 2 and 512; it is started anew"),
+    ],
+    ids=["CPUs", "memory"],
+)
+def test_a_machine_of_another_size_keeps_its_disk(made: Shape, reason: str) -> None:
+    observed = replace(UP, shapes={"head": HEAD, "node": made})
+    drained = Action("drain", "node", "no new jobs before it is started anew")
+    assert plan(WANTED, observed) == (drained, Action("resize", "node", reason), CONVERGE, VERIFY)
+
+
+def test_a_node_that_goes_for_good_is_drained_first() -> None:
+    observed = replace(
+        UP, states={"old": "running", **UP.states}, shapes={"old": NODE, "head": HEAD, "node": NODE}
+    )
+    assert machines(observed=observed) == [
+        ("drain", "old", "no new jobs before it is removed"),
+        ("remove", "old", "it is not in the definition"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"states": {"head": "stopped", "node": "running"}},
+        {"converged": ""},
+        {"torn": True},
+        {"key_lost": True},
+        {"shapes": {"head": replace(HEAD, box="other"), "node": replace(NODE, box="other")}},
+    ],
+    ids=["the controller is off", "half-made", "torn", "nobody gets in", "the controller goes as well"],
+)
+def test_where_no_controller_stays_nothing_is_drained(change: dict[str, Any]) -> None:
+    observed = replace(UP, **{"shapes": {"head": HEAD, "node": replace(NODE, box="other")}, **change})
+    assert "drain" not in {kind for kind, _, _ in machines(observed=observed)}
+
+
+def test_what_an_action_does_to_what_runs_is_known() -> None:
+    impacts = {kind: Action(kind, "node", "").impact for kind in get_args(Kind)}
+    assert {kind for kind, impact in impacts.items() if impact != "live"} == {"resize", "recreate"}
+    assert (impacts["resize"], impacts["recreate"]) == ("restart", "recreate")
 
 
 @pytest.mark.parametrize(

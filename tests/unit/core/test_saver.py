@@ -9,7 +9,7 @@ import libvirt
 import pytest
 from hypervisors import Stream, machine, volume
 
-from labctl.errors import BootError
+from labctl.errors import BootError, SnapshotError
 from labctl.providers.libvirt import Hypervisor
 from labctl.providers.saver import LibvirtSaver
 
@@ -44,7 +44,7 @@ def test_a_saved_disk_is_in_the_pool_once_it_is_whole(
     assert (stream.taken, stream.finished) == (b"a qcow2", True)
     assert hypervisor.pool().storageVolLookupByName(DISK).info()[1] == 16 << 30
     stream.limit = 0
-    with pytest.raises(BootError, match="storage pool"):
+    with pytest.raises(SnapshotError, match="storage pool"):
         stage(saver, "labctl-snapshot-def_cpu-0.img")
     assert not saver.staged("labctl-snapshot-def_cpu-0.img")
 

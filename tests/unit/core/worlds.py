@@ -11,7 +11,7 @@ from typing import Any
 
 from labctl.console import StepView
 from labctl.definition.models import Definition
-from labctl.providers.base import BuiltBox, Found, MachineState, Saver
+from labctl.providers.base import Answer, BuiltBox, Found, MachineState, Saver
 from labctl.render.layout import BoxImage, Layout, Network
 from labctl.status import SlurmView
 from labctl.steps.converge import ConvergeResult
@@ -89,6 +89,10 @@ class FakeProvider:
         self._call("force" if force else "stop", node)
         self.machines[lab, node] = "stopped"
 
+    def resize(self, lab: str, node: str, *, cpus: int, memory: int) -> None:
+        assert self.machines[lab, node] == "stopped"
+        self._call("resize", node, f"{cpus}/{memory}")
+
     def remove(self, lab: str, node: str, directory: Path) -> None:
         del directory
         self._call("remove", node)
@@ -104,7 +108,7 @@ class FakeProvider:
 
 @dataclass
 class World:
-    """The host; `failures` make the next call of that kind fail."""
+    """The host; `failures` make the next call of that kind fail; `jobs` are those that run on nodes which go."""
 
     home: Path
     provider: FakeProvider = field(default_factory=FakeProvider)
@@ -113,6 +117,7 @@ class World:
     required: list[dict[str, int]] = field(default_factory=list)
     boxes: tuple[Any, ...] = ()
     through: Any = None
+    jobs: str = ""
 
     @property
     def calls(self) -> list[str]:
@@ -157,6 +162,14 @@ class World:
         del definition, provider
         self.required.append(dict(taken or {}))
         self.provider._call("require")
+
+    def tell(self, _saver: object, _lab: str, node: str, script: str, *, ssh_config: Path) -> Answer:
+        """What the controller answers when it is told that nodes go, or come back."""
+        del ssh_config
+        if "State=DRAIN" in script:
+            self.provider._call("drain", "by", node)
+            return Answer(0, self.jobs, "")
+        return Answer(0, "", "")
 
     def ask_slurm(self, ssh_config: Path, controller: str) -> SlurmView:
         del ssh_config, controller

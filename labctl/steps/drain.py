@@ -1,0 +1,74 @@
+"""Drain: nodes that go away get no new jobs, and none of their jobs is lost without a word."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from labctl.console import StepView
+from labctl.errors import JobsRunError, LabError
+from labctl.providers.base import Answer
+
+#: What Slurm shows as the reason; nodes that are drained with it are ours to resume.
+REASON = "labctl: goes away"
+
+_DRAIN = """
+scontrol update NodeName={nodes} State=DRAIN Reason={reason} || exit
+squeue --noheader --nodelist={nodes} --states=RUNNING,SUSPENDED,COMPLETING,CONFIGURING --format='%A %u %j %N'
+"""
+# What cannot begin again, such as a shell of salloc, ends.
+_REQUEUE = """
+for job in {jobs}; do scontrol requeue "$job" || scancel "$job"; done
+"""
+_RESUME = """
+sinfo --noheader --Node --states=drain --format='%N|%E' | sort -u | while IFS='|' read -r node reason; do
+    case "$reason" in {reason}*) scontrol update NodeName="$node" State=RESUME; echo "$node" ;; esac
+done
+"""
+
+#: Runs a shell script as root on the controller.
+Tell = Callable[[str], Answer]
+
+
+def drain(tell: Tell, nodes: Sequence[str], view: StepView, *, force: bool) -> None:
+    """Have Slurm give these nodes no more jobs.
+
+    Args:
+        tell: reaches the controller.
+        nodes: their names.
+        view: is told of each.
+        force: put jobs that run on them back into the queue; without it they keep the nodes from going.
+
+    Raises:
+        JobsRunError: jobs run on them; the nodes take new ones again.
+        LabError: Slurm refuses it.
+    """
+    hostlist = shlex.quote(",".join(nodes))
+    said = _told(tell, _DRAIN.format(nodes=hostlist, reason=shlex.quote(REASON)))
+    jobs = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+    if jobs and not force:
+        resume(tell)
+        raise JobsRunError(
+            f"jobs run on nodes that are to go: {', '.join(nodes)}",
+            why="\n".join(f"job {job}: {rest}" for job, rest in jobs.items()),
+            hint="wait for them, end them with scancel, or say --force: Slurm then queues them again",
+        )
+    if jobs:
+        _told(tell, _REQUEUE.format(jobs=" ".join(map(shlex.quote, jobs))))
+        view.note(f"{len(jobs)} jobs are back in the queue")
+    for node in nodes:
+        view.node(node, "drained", "changed")
+
+
+def resume(tell: Tell) -> tuple[str, ...]:
+    """Let those nodes take jobs again that were drained here and are still there; which ones these are."""
+    return tuple(_told(tell, _RESUME.format(reason=shlex.quote(REASON))).split())
+
+
+def _told(tell: Tell, script: str) -> str:
+    answer = tell(script)
+    if answer.code != 0:
+        raise LabError(
+            "Slurm cannot be told which nodes go away", why=answer.stderr.strip(), hint="labctl status"
+        )
+    return answer.stdout
