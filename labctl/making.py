@@ -51,7 +51,7 @@ def bring_up(
     try:
         seeds = Seedbed(provider, saver, layout, keeper.host(layout.driver), view, log).seeds(made)
         files.note(copying=[*made])
-        up(maker=lambda *_: copies.make(saver, layout, seeds, view))
+        up(maker=partial(copies.make, saver, layout, seeds, view))
     except SnapshotError as error:
         say(f"{error}\nso each machine boots by itself")
         machines.remove(provider, layout.lab, list(seeds), layout.directory, view)

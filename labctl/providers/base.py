@@ -58,13 +58,13 @@ class Identity:
         name: its domain's.
         uuid: its domain's.
         mac: of its one network card.
-        command_line: its kernel's, from its next boot on; None if its box boots by itself.
+        command_line: its kernel's, from its next boot on.
     """
 
     name: str
     uuid: str
     mac: str
-    command_line: str | None
+    command_line: str
 
 
 @dataclass(frozen=True)

@@ -36,16 +36,12 @@ def control_directory() -> None:
         raise HostError(f"{path} is not yours alone", why="others could listen in", hint=f"rm -rf {path}")
 
 
-#: Makes and starts the machines of these nodes. The event is set once all have answered.
-Maker = Callable[[Sequence[str], threading.Event], None]
-
-
 def bring_up(
     provider: Provider,
     layout: Layout,
     *,
     made: Sequence[str] = (),
-    maker: Maker | None = None,
+    maker: Callable[[], None] | None = None,
     started: Sequence[str] = (),
     view: StepView,
     log: Path,
@@ -67,13 +63,12 @@ def bring_up(
     if made:
         forget_host_keys(layout.directory, [_address(layout, node) for node in made])
 
-    def by_provider(nodes: Sequence[str], answered: threading.Event) -> None:
-        provider.make(layout, nodes, view, log, answered)
-
     def make(answered: threading.Event) -> None:
         machines.start(provider, layout.lab, started)
-        if made:
-            (maker or by_provider)(made, answered)
+        if maker:
+            maker()
+        elif made:
+            provider.make(layout, made, view, log, answered)
 
     make_and_await(layout, [*made, *started], make, view)
 
