@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import libvirt
 import pytest
 from hypervisors import Stream, machine, volume
+from savers import of_save_file, save_file
 
 from labctl.errors import BootError, SnapshotError
+from labctl.providers.base import Identity, MachineXml
 from labctl.providers.libvirt import Hypervisor
 from labctl.providers.saver import LibvirtSaver
 
@@ -44,8 +47,11 @@ def test_a_saved_disk_is_in_the_pool_once_it_is_whole(
     assert (stream.taken, stream.finished) == (b"a qcow2", True)
     assert hypervisor.pool().storageVolLookupByName(DISK).info()[1] == 16 << 30
     stream.limit = 0
-    with pytest.raises(SnapshotError, match="storage pool"):
+    with pytest.raises(
+        SnapshotError, match=r"saved disk labctl-snapshot-def_cpu-0\.img .* storage pool"
+    ) as refused:
         stage(saver, "labctl-snapshot-def_cpu-0.img")
+    assert "No space left" in refused.value.why
     assert not saver.staged("labctl-snapshot-def_cpu-0.img")
 
 
@@ -117,3 +123,39 @@ def test_a_machine_is_described_in_libvirts_words(saver: LibvirtSaver, hyperviso
     described = saver.describe("full", "cpu-0")
     for text in (described.defined, described.running):
         assert ET.fromstring(text).findtext("name") == "labctl_full_cpu-0"  # noqa: S314 - libvirt's
+
+
+def test_what_libvirt_refuses_is_an_error_that_says_why(
+    saver: LibvirtSaver, hypervisor: Hypervisor, tmp_path: Path
+) -> None:
+    machine(hypervisor, "full", "cpu-0", start=False)
+    defined = saver.describe("full", "cpu-0").defined
+    (tmp_path / "memory").write_bytes(b"no such thing")
+    refused = {
+        "cpu-0 does not stand still": lambda: saver.pause("full", "cpu-0"),
+        "cpu-0 gets no disk": lambda: saver.new_disk("full", "cpu-0", "labctl-snapshot-gone_seed.img"),
+        "labctl_full_cpu-0 could not be brought back": lambda: saver.bring_back(
+            MachineXml(defined, defined), tmp_path / "memory"
+        ),
+    }
+    for what, work in refused.items():
+        with pytest.raises(SnapshotError, match=what) as error:
+            work()
+        assert error.value.why
+        assert isinstance(error.value.__cause__, libvirt.libvirtError)
+
+
+def test_memory_is_handed_on_as_that_of_the_machine_that_is_brought_back(saver: LibvirtSaver) -> None:
+    target = io.BytesIO()
+    saver.renamed(target, MachineXml("<defined/>", "<running/>")).write(save_file("<another/>", b"memory"))
+    assert of_save_file(target.getvalue()) == ("<running/>", b"memory")
+
+
+def test_vagrant_knows_a_machine_that_was_copied(saver: LibvirtSaver, tmp_path: Path) -> None:
+    identity = Identity(
+        "labctl_full_cpu-0", "11111111-2222-4333-8444-555555555555", "52:54:00:00:00:07", None
+    )
+    for _ in range(2):
+        saver.adopt(tmp_path, "cpu-0", identity)
+    notes = tmp_path / ".vagrant" / "machines" / "cpu-0" / "libvirt"
+    assert (notes / "id").read_text() == identity.uuid

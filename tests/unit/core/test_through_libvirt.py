@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,9 +103,11 @@ def test_a_machine_that_is_made_anew_is_forgotten_by_vagrant_first(
 def test_machines_are_made_by_vagrant_and_told_whose_they_are(
     hypervisor: Hypervisor, programs: Programs, view: Step, tmp_path: Path
 ) -> None:
-    programs.add("vagrant")
+    programs.add("vagrant", 'echo "$VAGRANT_VAGRANTFILE" > "$PROGRAMS/which"')
     machine(hypervisor, "full", "cpu-0")
     made = lay_out(load("full"), hypervisor.lease("full", None), directory=tmp_path)
+    made = replace(made, vagrantfile="Vagrantfile.seed")
     LibvirtProvider().make(made, ["cpu-0"], view, tmp_path / "log", threading.Event())
     assert programs.calls("vagrant")[0].startswith("up cpu-0 ")
+    assert (programs.folder / "which").read_text() == "Vagrantfile.seed\n"
     assert hypervisor.found()[0].directory == str(tmp_path)

@@ -83,6 +83,16 @@ def test_machines_are_made_side_by_side_and_kept_if_one_fails(
     assert said[0] in log.read_text()
 
 
+@pytest.mark.parametrize("name", ["Vagrantfile", "Vagrantfile.seed"])
+def test_it_is_told_of_the_machines_by_the_file_that_is_meant(
+    programs: Programs, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, *, name: str
+) -> None:
+    monkeypatch.setenv("VAGRANT_VAGRANTFILE", "one-of-the-users-own")
+    programs.add("vagrant", 'echo "$VAGRANT_VAGRANTFILE" > "$PROGRAMS/which"')
+    LabVagrant(tmp_path, name, log=log).make(["cpu-0"], "libvirt")
+    assert (programs.folder / "which").read_text() == f"{name}\n"
+
+
 def test_a_failure_says_what_failed(programs: Programs, tmp_path: Path, log: Path) -> None:
     (tmp_path / "said").write_text(FAILED)
     programs.add("vagrant", f"cat {tmp_path}/said >&2; exit 1")
