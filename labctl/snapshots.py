@@ -298,7 +298,7 @@ def exported(source: Path) -> Iterator[tuple[Snapshot, Path]]:
         try:
             packing.untar(source, work)
             snapshot = _read(work / "snapshot" / "manifest.json")
-            if snapshot is None:
+            if snapshot is None or snapshot.lab == NO_LAB:
                 raise SnapshotError(
                     f"{source} is no exported snapshot", hint="labctl snapshot export makes one"
                 )

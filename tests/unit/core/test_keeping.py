@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,24 @@ def test_what_is_needed_named_or_was_used_of_late_is_kept(much: FakeSaver) -> No
     assert f"{unused.vagrant_name}_" in much.did("unstage")
     assert not (snapshots.store() / "new-dead").exists()
     assert keeping.prune(14, dry_run=False) == []
+
+
+def test_machines_to_copy_go_like_snapshots_and_keep_their_box_until_then(much: FakeSaver) -> None:
+    under = next(one for one in box.boxes() if one.version == "unused")
+    seed = a_snapshot("seedling", lab="", created=time.time() - 1 * DAY, box=on(under))
+    much.pool[seed.volume("seed")] = b""
+    assert keeping.prune(14, dry_run=False)[0].what == "the snapshot old of full"
+    assert snapshots.get("seedling") == seed
+    assert seed.volume("seed") in much.pool
+    assert "unused" in kept()[1]
+    (seed.path / "used").touch()
+    os.utime(seed.path / "used", (time.time() - 90 * DAY,) * 2)
+    assert {(one.what, one.bytes) for one in keeping.prune(14, dry_run=False)} == {
+        (f"the snapshot seedling of a machine to copy, on the box {under.vagrant_name}", seed.stored),
+        ("the box debian-12 unused", under.size_bytes),
+    }
+    assert snapshots.get("seedling") is None
+    assert seed.volume("seed") not in much.pool
 
 
 @pytest.mark.usefixtures("much")

@@ -91,6 +91,16 @@ def test_a_manifest_that_leads_out_of_its_folder_or_is_of_another_format_is_none
     assert snapshots.snapshots() == ()
 
 
+def test_machines_to_copy_are_among_them_for_those_alone_who_ask_for_them() -> None:
+    mine, seed = a_snapshot("ab12", created=1.0), a_snapshot("ab34", created=2.0, lab="", key="seed-1")
+    assert snapshots.snapshots() == (mine,)
+    assert snapshots.everything() == (seed, mine)
+    assert snapshots.of_key("seed-1") == (seed,)
+    assert snapshots.named("", "ab") == mine
+    with pytest.raises(UsageError, match="no snapshot ab34"):
+        snapshots.named("", "ab34")
+
+
 # Their names
 
 
@@ -208,6 +218,13 @@ def test_of_one_that_was_not_finished_nothing_is_left(error: type[BaseException]
     snapshots.check(before)
 
 
+def test_one_that_cannot_be_written_is_an_error_that_says_why() -> None:
+    with pytest.raises(SnapshotError, match="cannot be written") as failed, snapshots.draft("1"):
+        raise OSError(28, "No space left on device")
+    assert "No space left on device" in failed.value.why
+    assert names(snapshots.store()) == set()
+
+
 def test_two_do_not_make_the_same_one_at_once() -> None:
     with (
         snapshots.draft("abc") as work,
@@ -307,7 +324,12 @@ def a_way_out(path: Path) -> None:
         archive.addfile(tarfile.TarInfo("../../outside"))
 
 
-@pytest.mark.parametrize("make", [garbage, an_empty_archive, half_an_archive, a_way_out])
+def a_machine_to_copy(path: Path) -> None:
+    """Any lab's machines would become what somebody else put into it."""
+    snapshots.export(a_snapshot(lab=""), path, {})
+
+
+@pytest.mark.parametrize("make", [garbage, an_empty_archive, half_an_archive, a_way_out, a_machine_to_copy])
 def test_what_is_no_exported_snapshot_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:
