@@ -72,14 +72,15 @@ class Seedbed:
     log: Path
 
     def seeds(self, nodes: Collection[str]) -> dict[str, Snapshot]:
-        """For each of these nodes a saved machine to be a copy of; those that are not there yet are made.
+        """For each of these nodes a saved machine to be a copy of, in the storage pool; what is missing is made.
 
         Raises:
             BootError: one did not boot.
-            SnapshotError: one could not be saved.
+            SnapshotError: one could not be saved, or its disk not be put into the pool.
         """
         shapes = {one.node.name: _shape(one) for one in self.layout.machines if one.node.name in nodes}
-        # Of two labs that begin at once one makes them for both; nor do two put the same disk into the pool.
+        # Of two labs that begin at once one makes them for both, and no two put the same disk into the pool. Whoever
+        # has the lock has deadlines of its own.
         with FileLock(platformdirs.user_cache_path("labctl") / "seed.lock"):
             kept = {shape: self._kept(shape) for shape in sorted(set(shapes.values()))}
             missing = [shape for shape, seed in kept.items() if seed is None]
@@ -119,10 +120,14 @@ class Seedbed:
         try:
             file.write_text(vagrantfile(own))
             awaiting.make_and_await([*names], partial(self._make, own), partial(self._forgets, own))
-            saved = each([*names], lambda name: self._saved(name, self._key(names[name])))
+            saved = each(
+                [*names],
+                lambda name: self._saved(name, self._key(names[name])),
+                abandon=lambda name: self.saver.abandon(own.lab, name),
+            )
         finally:
-            self._remove(own)
             file.unlink(missing_ok=True)
+            self._remove(own)
         return dict(zip(shapes, saved, strict=True))
 
     def _make(self, own: Layout, booted: Event) -> None:

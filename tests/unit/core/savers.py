@@ -91,6 +91,11 @@ class FakeSaver:
         own = self.disks.setdefault(key, os.urandom(5000))
         return self.memory.setdefault(key, os.urandom(3 << 20)), below + own
 
+    def lose(self, lab: str, node: str) -> None:
+        """A machine is gone, and its disk with it."""
+        for kept in (self.memory, self.disks, self.below):
+            kept.pop((lab, node), None)
+
     def facts(self) -> dict[str, str]:
         return self.host
 
@@ -196,8 +201,10 @@ class FakeSaver:
         lab, _, node = machine.defined.removeprefix("defined ").partition("/")
         self._call("bring", node)
         if node not in self.blind:
-            with memory.open("rb") as stream:
-                running, self.memory[lab, node] = of_save_file(stream.read())
+            content = memory.read_bytes()
+            if not content:
+                raise SnapshotError(f"{node} could not be brought back", why="failed to read qemu header")
+            running, self.memory[lab, node] = of_save_file(content)
             assert running == machine.running
         self._call("brought", node)
         self.states[lab, node] = "suspended"

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
+from savers import FakeSaver
+
 from labctl.console import StepView
 from labctl.definition.models import Definition
 from labctl.providers.base import Answer, BuiltBox, Found, MachineState, Saver
@@ -72,6 +74,8 @@ class FakeProvider:
         self, layout: Layout, nodes: Sequence[str], view: StepView, log: Path, answered: threading.Event
     ) -> None:
         del view, log, answered
+        told = (layout.directory / layout.vagrantfile).read_text()
+        assert all(f"name: '{node}'" in told for node in nodes)
         self._call("make", *nodes)
         self.directories[layout.lab] = str(layout.directory)
         self.machines.update({(layout.lab, node): "running" for node in nodes})
@@ -96,14 +100,19 @@ class FakeProvider:
     def remove(self, lab: str, node: str, directory: Path) -> None:
         del directory
         self._call("remove", node)
-        self.machines.pop((lab, node), None)
+        self._lose(lab, node)
 
     def destroy(self, lab: str, directory: Path) -> None:
         del directory
         self._call("destroy", lab)
         self.networks.pop(lab, None)
         for key in [key for key in self.machines if key[0] == lab]:
-            del self.machines[key]
+            self._lose(*key)
+
+    def _lose(self, lab: str, node: str) -> None:
+        self.machines.pop((lab, node), None)
+        if isinstance(self.saver, FakeSaver):
+            self.saver.lose(lab, node)
 
 
 @dataclass
