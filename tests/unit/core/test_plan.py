@@ -133,6 +133,11 @@ def test_a_machine_of_unknown_shape_is_taken_for_what_it_shall_be() -> None:
     assert plan(WANTED, replace(UP, shapes={})) == ()
 
 
+def test_machines_that_may_be_nobody_yet_are_made_anew_and_no_other() -> None:
+    observed = replace(UP, copying=frozenset({"node", "never-made"}), converged="", verified="")
+    assert machines(observed=observed) == [("recreate", "node", "it was being copied and that was cut off")]
+
+
 def test_machines_that_nobody_can_log_in_to_are_made_anew() -> None:
     observed = Observed({"head": "running"}, {}, key_lost=True)
     assert machines(observed=observed) == [
