@@ -1,0 +1,127 @@
+"""A running lab becomes another one: what changed changes, and jobs on nodes that stay go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import User
+from ruamel.yaml import YAML
+
+LAB = "multi-node"
+JOBS_RUN = 10  # labctl's exit code where jobs keep nodes from going
+
+
+class Lab:
+    """The lab, and the definition that it is changed by."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self._file = user.home / "changed.yml"
+        yaml = YAML(typ="safe")
+        self._definition: dict[str, Any] = yaml.load(user.home / ".labctl" / LAB / "lab.yml")
+
+    def change(self, edit: Callable[[dict[str, Any]], object]) -> None:
+        edit(self._definition)
+        YAML().dump(self._definition, self._file)
+
+    def up(self, *options: str) -> Any:
+        return self.user("up", str(self._file), *options)
+
+    def on(self, node: str, command: str) -> str:
+        return self.user.ok("ssh", "--name", LAB, node, "--", command).out.strip()
+
+    def slurm(self, command: str) -> str:
+        return self.on("slurmctld-0", command)
+
+    def begins(self, where: str) -> str:
+        """The id of a job that runs where sbatch's option says, and goes on until somebody ends it."""
+        job = self.slurm(f"cd /tmp && sbatch --parsable {where} --output=/dev/null --wrap='sleep 3600'")
+        asked = f"for i in $(seq 60); do squeue -h -j {job} -o %T | grep -qx RUNNING && break; sleep 1; done"
+        self.slurm(f"{asked}; squeue -h -j {job} -o %T | grep -x RUNNING")
+        return job
+
+    def job(self, number: str) -> str:
+        return self.slurm(f"squeue -h -j {number} -o '%T %N %r'")
+
+
+@pytest.fixture(scope="module")
+def lab(user: User) -> Iterator[Lab]:
+    said = user.ok("up", LAB)
+    assert "verified:" in said.out
+    yield Lab(user)
+    user("destroy", LAB)
+
+
+@pytest.fixture(scope="module")
+def job(lab: Lab) -> str:
+    """A job on a node that stays, from before the first change."""
+    return lab.begins("--nodelist=compute-0")
+
+
+def _grow(definition: dict[str, Any]) -> None:
+    compute = definition["nodes"][-1]
+    large = {**compute, "name": "compute-1", "memory": 1280}
+    definition["nodes"] = [definition["nodes"][0], {**compute, "name": "compute-[0,2]"}, large]
+    definition["users"].append({"name": "ada", "uid": 10815})
+    definition["partitions"].append({"name": "long", "max_time": "2-00:00:00"})
+    for node in definition["nodes"][1:]:
+        node["partitions"] = ["cpu", "long"]
+
+
+def test_nodes_users_and_partitions_are_added_and_a_size_changed_while_a_job_runs(lab: Lab, job: str) -> None:
+    lab.change(_grow)
+    planned = {(one["kind"], one["node"]): one["impact"] for one in lab.up("--dry-run", "--json").json()}
+    assert planned["drain", "compute-1"] == "live"
+    assert planned["resize", "compute-1"] == "restart"
+    assert planned["create", "compute-2"] == "live"
+    assert not {kind for kind, node in planned if node == "compute-0"}
+    said = lab.up("--no-verify")
+    assert said.code == 0, said.all
+    assert lab.job(job) == "RUNNING compute-0 None"
+    memory = dict(line.split() for line in lab.slurm("sinfo -h -N -p long -o '%N %m'").splitlines())
+    assert memory.keys() == {"compute-0", "compute-1", "compute-2"}
+    assert int(memory["compute-1"]) > int(memory["compute-0"]) + 200
+    assert lab.slurm("srun -p long -w compute-1,compute-2 -N 2 hostname | sort") == "compute-1\ncompute-2"
+    assert lab.on("compute-2", "id -u ada") == "10815"
+
+
+def test_a_node_with_a_job_does_not_go_unless_by_force(lab: Lab, job: str) -> None:
+    second = lab.begins("--exclude=compute-[0-1]")
+
+    def shrink(definition: dict[str, Any]) -> None:
+        definition["nodes"][1]["name"] = "compute-0"
+
+    lab.change(shrink)
+    refused = lab.up("--no-verify")
+    assert refused.code == JOBS_RUN
+    assert f"job {second}: " in refused.err
+    assert lab.job(second) == "RUNNING compute-2 None"
+    assert lab.slurm("sinfo -h -n compute-2 -p cpu -o %T") == "mixed"
+    said = lab.up("--no-verify", "--force")
+    assert said.code == 0, said.all
+    assert lab.job(second).startswith("PENDING")
+    assert lab.job(job) == "RUNNING compute-0 None"
+    assert "compute-2" not in lab.slurm("scontrol show nodes; cat /etc/slurm/slurm.conf /etc/hosts")
+    assert "compute-2" not in [
+        node["name"] for node in lab.user.ok("status", "--name", LAB, "--json").json()["nodes"]
+    ]
+    lab.slurm(f"scancel {second}")
+
+
+def test_users_and_partitions_go_again_and_the_lab_is_proven(lab: Lab, job: str) -> None:
+    def without(definition: dict[str, Any]) -> None:
+        definition["users"] = [one for one in definition["users"] if one["name"] != "ada"]
+        definition["partitions"] = [one for one in definition["partitions"] if one["name"] != "long"]
+        for node in definition["nodes"][1:]:
+            node["partitions"] = ["cpu"]
+
+    lab.change(without)
+    said = lab.up("--no-verify")
+    assert said.code == 0, said.all
+    assert "long" not in lab.slurm("scontrol show partitions")
+    assert lab.on("slurmctld-0", "sss_cache -E; id ada || echo unknown").endswith("unknown")
+    assert lab.job(job) == "RUNNING compute-0 None"
+    lab.slurm(f"scancel {job}")
+    assert "verified:" in lab.user.ok("up", "--name", LAB).out
