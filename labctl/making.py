@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from labctl.console import StepView
-from labctl.errors import SnapshotError
+from labctl.errors import BootError, SnapshotError
 from labctl.files import LabFiles
 from labctl.keeping import Keeper
 from labctl.providers.base import Provider
@@ -55,8 +55,16 @@ def bring_up(
     except SnapshotError as error:
         say(f"{error}\nso each machine boots by itself")
         machines.remove(provider, layout.lab, list(seeds), layout.directory, view)
-        for seed in seeds.values():  # one of them may be the cause; the next lab makes them anew
-            keeper.remove(seed)
+        _discard(keeper, seeds.values())
         files.note(copying=[])
         up()
+    except BootError:
+        _discard(keeper, seeds.values())
+        raise
     files.note(copying=[])
+
+
+def _discard(keeper: Keeper, seeds: Iterable[Snapshot]) -> None:
+    """One of these may be why copies are not what they shall be: the next machines are copies of new ones."""
+    for seed in seeds:
+        keeper.remove(seed)

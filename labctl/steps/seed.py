@@ -23,7 +23,7 @@ from labctl.console import StepView
 from labctl.errors import BootError, DamagedError, SnapshotError
 from labctl.providers.base import Provider, Saver
 from labctl.render.layout import Layout, Machine
-from labctl.render.vagrantfile import vagrantfile
+from labctl.render.vagrantfile import command_line, vagrantfile
 from labctl.resources import resource
 from labctl.side_by_side import each
 from labctl.snapshots import SavedBox, Snapshot
@@ -107,8 +107,9 @@ class Seedbed:
 
     def _key(self, shape: Shape) -> str:
         """Content hash of all that a saved machine of this shape is made of."""
+        words = command_line(replace(self.layout, public_key=""), "")
         digest = hashlib.sha256(resource("Vagrantfile.j2").read_bytes())
-        digest.update(repr((self.layout.box.name, shape, _FORGET)).encode())
+        digest.update(repr((self.layout.box.name, shape, words, _FORGET)).encode())
         return f"seed-{digest.hexdigest()[:16]}"
 
     def _made(self, shapes: Sequence[Shape]) -> dict[Shape, Snapshot]:

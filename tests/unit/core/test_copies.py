@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -41,9 +42,10 @@ def layout(tmp_path: Path) -> Layout:
     return lay_out(small(), network("10.20.30.0/24", "lc-small"), directory=directory)
 
 
-def a_seed(kind: str) -> Snapshot:
+def a_seed(kind: str, content: bytes = b"") -> Snapshot:
     """A saved machine that is nobody."""
-    saved = a_snapshot(f"seed{kind}", lab="", nodes={"seed": save_file("running x/seed", MEMORY[kind])})
+    content = content or save_file("running x/seed", MEMORY[kind])
+    saved = a_snapshot(f"seed{kind}", lab="", nodes={"seed": content})
     xml = {"defined": "defined x/seed", "running": "running x/seed", "capacity": 16 << 30}
     nodes = {"seed": SavedNode(**{**saved.nodes["seed"].model_dump(), **xml})}
     return saved.model_copy(update={"nodes": nodes})
@@ -244,6 +246,14 @@ def test_one_that_is_not_brought_back_is_told_nothing(
     with pytest.raises(type(error)):
         copies.make(saver, layout, seeds, view)
     assert "cpu-0" not in saver.did("resume") + saver.did("tell") + saver.did("adopt")
+
+
+def test_memory_that_libvirt_did_not_write_is_no_machines(
+    saver: FakeSaver, layout: Layout, view: Step
+) -> None:
+    with pytest.raises(SnapshotError, match="not in the form that is known here"):
+        copies.make(saver, layout, {"head": a_seed("tiny", os.urandom(3 << 20))}, view)
+    assert saver.did("resume") == []
 
 
 def test_a_saved_machine_that_goes_away_meanwhile_is_said(

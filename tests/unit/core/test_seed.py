@@ -186,11 +186,12 @@ def test_it_is_nobody_elses(
     assert bed.seeds(NODES) == first
 
 
-def test_one_that_forgets_otherwise_is_another(
-    bed: Seedbed, provider: Nursery, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", [("_FORGET", "true"), ("command_line", lambda *_: "quiet")])
+def test_one_that_boots_or_forgets_otherwise_is_another(
+    bed: Seedbed, provider: Nursery, monkeypatch: pytest.MonkeyPatch, change: tuple[str, Any]
 ) -> None:
     first = bed.seeds(["head"])
-    monkeypatch.setattr(seed, "_FORGET", "true")
+    monkeypatch.setattr(seed, *change)
     assert bed.seeds(["head"]) != first
     assert provider.calls.count(f"make {MACHINES[0]}") == 2
 
