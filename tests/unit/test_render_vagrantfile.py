@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,28 @@ def test_vagrant_finds_it_valid_for_virtualbox(tmp_path: Path) -> None:
     validate(layout.directory, vagrantfile(layout), "--ignore-provider")
 
 
-def validate(folder: Path, text: str, *options: str) -> None:
+@needs_vagrant
+def test_vagrant_finds_machines_to_copy_valid_which_are_no_nodes_and_in_a_file_of_their_own(
+    tmp_path: Path,
+) -> None:
+    layout = a_layout("cpu", directory=tmp_path)
+    seeds = [
+        replace(one, node=replace(one.node, name=f"_seed-1-{number}"), address=IPv4Address(0))
+        for number, one in enumerate(layout.machines)
+    ]
+    text = vagrantfile(replace(layout, machines=tuple(seeds)))
+    validate(tmp_path, text, name="Vagrantfile.seed")
+
+
+def validate(folder: Path, text: str, *options: str, name: str = "Vagrantfile") -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "Vagrantfile").write_text(text, encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8")
     (folder / "id_ed25519").touch()
     keep = {key: value for key, value in os.environ.items() if not key.startswith("VAGRANT")}
-    environment = {**keep, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    own = {"VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_VAGRANTFILE": name}
     result = subprocess.run(
         ["vagrant", "validate", *options],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        cwd=folder, env=keep | own, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
 
