@@ -81,7 +81,11 @@ def validate(folder: Path, text: str, *options: str, name: str = "Vagrantfile") 
     (folder / name).write_text(text, encoding="utf-8")
     (folder / "id_ed25519").touch()
     keep = {key: value for key, value in os.environ.items() if not key.startswith("VAGRANT")}
-    own = {"VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_VAGRANTFILE": name}
+    own = {
+        "VAGRANT_HOME": str(folder / "home"),
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+        "VAGRANT_VAGRANTFILE": name,
+    }
     result = subprocess.run(
         ["vagrant", "validate", *options],
         cwd=folder, env=keep | own, capture_output=True, text=True, check=False, timeout=120,
