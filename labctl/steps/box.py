@@ -286,8 +286,8 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
             kernel = next((tree / "boot").glob(pattern))
             run_logged([*_as_root(), "sh", "-c", f"cat {kernel} > {work / name}"], log=log)
             shutil.copyfile(work / name, box / name)
-        # No journal: a machine's disk is thrown away with the machine.
-        options = ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=0", "-L", "root"]
+        # With a journal, because machines are switched off by force, too; a small one, because each writes its own.
+        options = ["-q", "-F", "-t", "ext4", "-J", "size=8", "-E", "lazy_itable_init=0", "-L", "root"]
         run_logged([*_as_root(), "mke2fs", *options, "-d", str(tree), str(raw)], log=log)
     finally:
         # Nothing that may still be mounted in it, by a build that was killed, is to be removed.

@@ -10,7 +10,7 @@ from labctl.providers.base import Provider
 from labctl.render.layout import Layout
 from labctl.side_by_side import each
 
-_STOP_DEADLINE = 90.0  # seconds for a machine to shut down before it is switched off
+_STOP_DEADLINE = 180.0  # seconds for a machine to shut down, on a busy host, before it is switched off
 
 
 def start(provider: Provider, lab: str, nodes: Sequence[str]) -> None:

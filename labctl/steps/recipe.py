@@ -16,7 +16,7 @@ from labctl.errors import UsageError
 from labctl.resources import resource
 
 # Raised when boxes are packed in another way than before.
-_LAYOUT = 2
+_LAYOUT = 3
 
 
 @dataclass(frozen=True)
