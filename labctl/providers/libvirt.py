@@ -117,11 +117,11 @@ class Hypervisor:
         if not domain.isActive():
             return
         end = time.monotonic() + deadline
-        with contextlib.suppress(libvirt.libvirtError):
-            if not force and _STATES.get(domain.state()[0]) == "running":
+        if not force and _STATES.get(domain.state()[0]) == "running":
+            with contextlib.suppress(libvirt.libvirtError):  # it may be on its way down already, with a deaf agent
                 domain.shutdown()
-                while domain.isActive() and time.monotonic() < end:
-                    time.sleep(0.2)
+            while domain.isActive() and time.monotonic() < end:
+                time.sleep(0.2)
         if domain.isActive():
             with contextlib.suppress(libvirt.libvirtError):
                 domain.destroy()

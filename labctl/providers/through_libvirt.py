@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Sequence
@@ -12,11 +13,16 @@ import platformdirs
 from filelock import FileLock
 
 from labctl.console import StepView
+from labctl.errors import BootError
+from labctl.providers import agent
 from labctl.providers.base import BuiltBox, Found, Saver
 from labctl.providers.libvirt import POOL, Hypervisor
 from labctl.providers.saver import LibvirtSaver
 from labctl.providers.vagrant import BOX_VERSION, LabVagrant, add_box, follower, forget_machines
 from labctl.render.layout import BoxImage, Layout, Network
+
+_POWER_OFF = ("/bin/systemctl", "poweroff")
+_TOLD = 20.0  # seconds
 
 
 class LibvirtProvider:
@@ -105,8 +111,18 @@ class LibvirtProvider:
         self.hypervisor.suspend(lab, node)
 
     def stop(self, lab: str, node: str, *, force: bool, deadline: float) -> None:
-        """Shut one machine down."""
+        """Shut one machine down.
+
+        labctl's own boxes have no logind, without which neither the power button nor the guest agent's own command for
+        it does anything; systemctl then tells the first process itself.
+        """
+        if not force and self._runs(lab, node):
+            with contextlib.suppress(BootError):  # without an agent, or if it has gone before it could answer
+                agent.execute(self.hypervisor.domain(lab, node), _POWER_OFF, deadline=_TOLD)
         self.hypervisor.stop(lab, node, force=force, deadline=deadline)
+
+    def _runs(self, lab: str, node: str) -> bool:
+        return any((one.lab, one.node, one.state) == (lab, node, "running") for one in self.found())
 
     def resize(self, lab: str, node: str, *, cpus: int, memory: int) -> None:
         """Give a machine that is off another number of CPUs and other memory, in MiB."""

@@ -51,6 +51,13 @@ def test_no_unit_has_failed(node: str, facts: Sections) -> None:
     assert not failed, f"{node}: failed units: {', '.join(failed)}; try: systemctl status {failed[0]}"
 
 
+def test_no_file_system_is_damaged(node: str, facts: Sections) -> None:
+    damaged = {
+        path.rpartition("/")[2]: count for path, count in facts.table("filesystems").items() if count != ["0"]
+    }
+    assert not damaged, f"{node}: the kernel has found errors on {', '.join(damaged)}; try: dmesg | grep EXT4"
+
+
 def test_names_of_all_nodes_resolve(topology: Topology, node: str, facts: Sections) -> None:
     seen = facts.table("hosts")
     for other, addresses in seen.items():

@@ -45,6 +45,10 @@ section rc
 echo /etc/rc[2-4].d/S*
 section failed
 systemctl list-units --failed --plain --no-legend && echo '- asked'
+section filesystems
+for counter in /sys/fs/ext4/*/errors_count; do
+    [ ! -r "$counter" ] || { read -r errors <"$counter" && echo "${counter%/*} $errors"; }
+done
 section credential
 command -v munge >/dev/null && munge -n -t 600
 section keys
