@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import tarfile
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypervisors import Stream, machine, volume
@@ -16,6 +18,8 @@ from programs import Programs
 
 from labctl.console import Step
 from labctl.definition.loading import load
+from labctl.errors import BootError
+from labctl.providers.base import Answer
 from labctl.providers.libvirt import Hypervisor
 from labctl.providers.through_libvirt import LibvirtProvider
 from labctl.render.layout import BoxImage
@@ -111,3 +115,20 @@ def test_machines_are_made_by_vagrant_and_told_whose_they_are(
     assert programs.calls("vagrant")[0].startswith("up cpu-0 ")
     assert (programs.folder / "which").read_text() == "Vagrantfile.seed\n"
     assert hypervisor.found()[0].directory == str(tmp_path)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["gently", "by force"])
+def test_a_machine_is_told_to_shut_down_by_its_own_systemctl_unless_its_power_is_cut(
+    hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch, *, force: bool
+) -> None:
+    told: list[list[str]] = []
+
+    def execute(domain: Any, argv: Sequence[str], **_: Any) -> Answer:
+        told.append([domain.name(), *argv])
+        raise BootError("the agent went down with the machine")
+
+    monkeypatch.setattr("labctl.providers.agent.execute", execute)
+    machine(hypervisor, "full", "cpu-0")
+    LibvirtProvider().stop("full", "cpu-0", force=force, deadline=5)
+    assert told == ([] if force else [["labctl_full_cpu-0", "/bin/systemctl", "poweroff"]])
+    assert hypervisor.found()[0].state == "stopped"
