@@ -16,10 +16,18 @@ _DRAIN = """
 scontrol update NodeName={nodes} State=DRAIN Reason={reason} || exit
 squeue --noheader --nodelist={nodes} --states=RUNNING,SUSPENDED,COMPLETING,CONFIGURING --format='%A %u %j %N'
 """
-# What cannot begin again, such as a shell of salloc, ends.
+# What cannot begin again, such as a shell of salloc, ends. A node must not go before its jobs have ended: they would
+# be completing for ever.
 _REQUEUE = """
 for job in {jobs}; do scontrol requeue "$job" || scancel "$job"; done
+for second in $(seq {patience}); do
+    [ -n "$(squeue --noheader --nodelist={nodes} --states=RUNNING,SUSPENDED,COMPLETING,CONFIGURING)" ] || exit 0
+    sleep 1
+done
+echo "jobs on them do not end within {patience} s" >&2
+exit 1
 """
+_PATIENCE = 40  # seconds
 _RESUME = """
 sinfo --noheader --Node --states=drain --format='%N|%E' | sort -u | while IFS='|' read -r node reason; do
     case "$reason" in {reason}*) scontrol update NodeName="$node" State=RESUME; echo "$node" ;; esac
@@ -54,7 +62,8 @@ def drain(tell: Tell, nodes: Sequence[str], view: StepView, *, force: bool) -> N
             hint="wait for them, end them with scancel, or say --force: Slurm then queues them again",
         )
     if jobs:
-        _told(tell, _REQUEUE.format(jobs=" ".join(map(shlex.quote, jobs))))
+        ids = " ".join(map(shlex.quote, jobs))
+        _told(tell, _REQUEUE.format(jobs=ids, nodes=hostlist, patience=_PATIENCE))
         view.note(f"{len(jobs)} jobs are back in the queue")
     for node in nodes:
         view.node(node, "drained", "changed")

@@ -44,6 +44,7 @@ def test_by_force_jobs_are_queued_again_before_their_nodes_go(view: StepView) ->
     controller = Controller("7 nucci research cpu-1\n")
     drain.drain(controller, ["cpu-1"], view, force=True)
     assert "for job in 7; do scontrol requeue" in controller.asked[1]
+    assert "--nodelist=cpu-1" in controller.asked[1]  # until they have ended there
     assert "State=RESUME" not in controller.asked[1]
 
 
