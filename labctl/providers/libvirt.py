@@ -118,7 +118,9 @@ class Hypervisor:
             return
         end = time.monotonic() + deadline
         if not force and _STATES.get(domain.state()[0]) == "running":
-            with contextlib.suppress(libvirt.libvirtError):  # it may be on its way down already, with a deaf agent
+            with contextlib.suppress(
+                libvirt.libvirtError
+            ):  # it may be on its way down already, with a deaf agent
                 domain.shutdown()
             while domain.isActive() and time.monotonic() < end:
                 time.sleep(0.2)
