@@ -21,7 +21,8 @@ squeue --noheader --nodelist={nodes} --states=RUNNING,SUSPENDED,COMPLETING,CONFI
 _REQUEUE = """
 for job in {jobs}; do scontrol requeue "$job" || scancel "$job"; done
 for second in $(seq {patience}); do
-    [ -n "$(squeue --noheader --nodelist={nodes} --states=RUNNING,SUSPENDED,COMPLETING,CONFIGURING)" ] || exit 0
+    left=$(squeue --noheader --nodelist={nodes} --states=RUNNING,SUSPENDED,COMPLETING,CONFIGURING) || exit
+    [ -n "$left" ] || exit 0
     sleep 1
 done
 echo "jobs on them do not end within {patience} s" >&2
@@ -29,8 +30,9 @@ exit 1
 """
 _PATIENCE = 40  # seconds
 _RESUME = """
-sinfo --noheader --Node --states=drain --format='%N|%E' | sort -u | while IFS='|' read -r node reason; do
-    case "$reason" in {reason}*) scontrol update NodeName="$node" State=RESUME; echo "$node" ;; esac
+drained=$(sinfo --noheader --Node --states=drain --format='%N|%E') || exit
+echo "$drained" | sort -u | while IFS='|' read -r node reason; do
+    case "$reason" in {reason}*) scontrol update NodeName="$node" State=RESUME || exit; echo "$node" ;; esac
 done
 """
 
