@@ -42,6 +42,8 @@ _HOST_RESERVE = 512  # MiB; what a host needs beside its machines
 # What QEMU needs beside a machine's memory, in MiB. Under software emulation the code it has translated fills a cache
 # of up to 1 GiB; machines of a lab that had been verified were seen to take 600 to 850.
 _QEMU_OVERHEAD = {"kvm": 96, "qemu": 768}
+# Membership, which `groups` sees to, helps only where the device belongs to the group; udev has it so.
+_KVM_FIX = "sudo chgrp kvm /dev/kvm; sudo chmod 660 /dev/kvm"
 _LIBVIRT_DEADLINE = 10.0  # seconds
 _DISK_PER_NODE = 1024  # MiB; the part of a linked clone that a lab of a few days fills
 _MEMINFO = Path("/proc/meminfo")
@@ -225,7 +227,7 @@ def _kvm() -> Check:
             "kvm", None, "no /dev/kvm: software emulation, some ten times slower", "switch virtualisation on"
         )
     if not os.access(kvm.DEVICE, os.R_OK | os.W_OK):
-        return Check("kvm", None, "/dev/kvm is not yours to open: software emulation", "be in the group kvm")
+        return Check("kvm", None, "/dev/kvm is not yours to open: software emulation", _KVM_FIX)
     built = next(iter(box.boxes()), None)
     if built is None:
         return Check("kvm", None, "/dev/kvm is there; whether a kernel boots is tried once a box is built")
