@@ -108,7 +108,8 @@ def _told(saver: Saver, lab: str, node: str, script: str, stdin: str) -> Answer:
     """How a script ended in a copy. It may run there twice: many that wake up at once answer late."""
     end = time.monotonic() + _DEADLINE
     while True:
-        left = end - time.monotonic()
+        # What is left may be nothing after a sleep that took longer: the last time still gets a moment.
+        left = max(_POLL, end - time.monotonic())
         try:
             return saver.tell(lab, node, script, stdin=stdin, deadline=left)
         except BootError as error:
