@@ -30,6 +30,7 @@ from labctl.cli import (
     prune,
     reset,
     resume,
+    scale,
     schema,
     snapshot,
     ssh,
@@ -45,6 +46,7 @@ from labctl.cli.failures import guarded
 
 COMMANDS = {
     "up": up,
+    "scale": scale,
     "create": create,
     "converge": converge,
     "verify": verify,

@@ -58,6 +58,14 @@ def nodes(ctx: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 @_quiet
+def counts(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
+    """The groups of the lab's nodes that can be counted, each ready for its number."""
+    computing = [spec for spec in _definition(ctx)["nodes"] if "slurmd" in spec.get("roles", [])]
+    groups = ["slurmd", *(group for spec in computing for group in spec.get("partitions", []))]
+    return [f"{group}=" for group in dict.fromkeys(groups)]
+
+
+@_quiet
 def first_word(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     """Nodes, until one is there; what follows is a command, of which the shell knows more."""
     from labctl.cli.ssh import split  # noqa: PLC0415

@@ -62,6 +62,13 @@ MemoryPerNode = Annotated[
         "--memory-per-node", metavar="MIB", min=1, help="Memory of each node that computes, in MiB."
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
+Verify = Annotated[
+    bool, typer.Option("--verify/--no-verify", help="Test the lab, as is the default, or do not.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take nodes away on which jobs run; Slurm queues these again.")
+]
 
 LabArgument = Annotated[
     str,

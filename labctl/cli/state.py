@@ -11,6 +11,8 @@ from labctl import console, folders, words
 from labctl.errors import LabError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from labctl.console import Reporter
     from labctl.defaults import Settings
     from labctl.definition.sizes import Sizes
@@ -65,6 +67,23 @@ def existing(name: str) -> Lab:
 def reached(name: str) -> Lab:
     """The same for a command after which the lab is as it was, whatever interrupts it."""
     return lab_type().find(name or None, base=state.directory.absolute())
+
+
+def recounted(name: str, counts: Mapping[str, int]) -> Lab:
+    """The lab of this name, or the only one there is, with so many nodes in these groups of its own definition.
+
+    Raises:
+        DefinitionError: it has no such group, or no lab can be so.
+        UsageError: there is no such lab, or more than one to choose from, or its files are gone.
+    """
+    from labctl.definition import loading  # noqa: PLC0415
+    from labctl.definition.sizes import Sizes  # noqa: PLC0415
+
+    lab = reached(name)
+    text = loading.dump(lab.definition)
+    definition = loading.loads(text, name=str(lab.files.definition), sizes=Sizes(groups=counts))
+    state.lab = lab_type().define(definition, base=lab.directory.parent.parent, name=lab.name)
+    return state.lab
 
 
 def wanted(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from labctl.cli import show, show_lab
+from labctl.cli import bring_up
 from labctl.cli.options import (
     CpuNodes,
     CpusPerNode,
+    DryRun,
+    Force,
     GpuNodes,
     GpusPerNode,
     Json,
@@ -21,11 +22,9 @@ from labctl.cli.options import (
     Overrides,
     Provider,
     Source,
+    Verify,
 )
-from labctl.cli.state import state, wanted
-
-if TYPE_CHECKING:
-    from labctl.lab import Lab, UpResult
+from labctl.cli.state import wanted
 
 EXAMPLES = (
     "labctl up",
@@ -48,16 +47,12 @@ def run(
     memory_per_node: MemoryPerNode = None,
     provider: Provider = "auto",
     output_dir: OutputDir = Path(),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Test the lab, as is the default, or do not.")
-    ] = True,
+    dry_run: DryRun = False,
+    verify: Verify = True,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make every machine anew, and from no snapshot.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Take nodes away on which jobs run; Slurm queues these again.")
-    ] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Create, start, converge and verify a lab, and save it; or bring it back as it was saved.
@@ -68,37 +63,4 @@ def run(
 
     sizes = Sizes(cpu_nodes, gpu_nodes, cpus_per_node, gpus_per_node, memory_per_node)
     lab = wanted(source, name=name, overrides=overrides, sizes=sizes, provider=provider, folder=output_dir)
-    if dry_run:
-        _plan(lab, as_json=as_json, verify=verify, fresh=fresh)
-        return
-    result = lab.up(state.reporter(), verify=verify, fresh=fresh, force=force)
-    if as_json:
-        show.as_json(result)
-    elif result.changed:
-        _summary(result)
-    else:
-        seconds = sum(seconds for _, seconds in result.steps)
-        print(f"{lab.name} is up and as defined: nothing changed ({seconds:.1f} s)")
-
-
-def _plan(lab: Lab, *, as_json: bool, verify: bool, fresh: bool) -> None:
-    actions = lab.plan(verify=verify, fresh=fresh)
-    if as_json:
-        show.as_json([{**asdict(action), "impact": action.impact} for action in actions])
-    elif not actions:
-        print(f"{lab.name} is up and as defined: nothing to do")
-    else:
-        show.table(
-            ("action", "node", "impact", "why"),
-            [(action.kind, action.node, action.impact, action.reason) for action in actions],
-        )
-
-
-def _summary(result: UpResult) -> None:
-    show_lab.lab(result.status)
-    print()
-    show.waterfall(result.steps)
-    if result.verify is not None:
-        print(f"\n{show_lab.verified(result.verify)}")
-    print()
-    show_lab.next_commands(result.status)
+    bring_up.bring_up(lab, dry_run=dry_run, verify=verify, fresh=fresh, force=force, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labctl.definition.loading import load, loads
+from labctl.definition.loading import dump, load, loads
 from labctl.definition.models import Definition
 from labctl.definition.sizes import Sizes
 from labctl.errors import DefinitionError
@@ -114,3 +114,49 @@ def test_a_definition_that_is_broken_is_told_so(nodes: str) -> None:
             sizes=Sizes(cpu_nodes=2, cpus_per_node=2),
         )
     assert "lab.yml:2: nodes" in refusal.value.why
+
+
+@pytest.mark.parametrize(
+    ("preset", "counts", "there"),
+    [
+        ("full", {"cpu": 3}, "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1 cpu-2 gpu-0"),
+        ("full", {"cpu": 1, "gpu": 2}, "ldap-0 nfs-0 slurmctld-0 cpu-0 gpu-0 gpu-1"),
+        ("full", {"slurmd": 4}, "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1 cpu-2 gpu-0"),
+        ("full", {"slurmd": 2}, "ldap-0 nfs-0 slurmctld-0 cpu-0 gpu-0"),
+        ("multi-node", {"compute": 3}, "slurmctld-0 compute-0 compute-1 compute-2"),
+        ("multi-node", {"cpu": 1}, "slurmctld-0 compute-0"),
+        ("mini-hpc", {"all": 2}, "ldap-0 nfs-0 slurmctld-0 slurmd-0 slurmd-1"),
+        ("mini-hpc", {"cpu": 1}, "ldap-0 nfs-0 slurmctld-0 slurmd-0"),
+        ("cpu", {"debug": 2}, "cpu-0 cpu-1"),
+    ],
+)
+def test_so_many_nodes_of_a_group(preset: str, counts: dict[str, int], there: str) -> None:
+    assert nodes(sized(preset, groups=counts)) == there
+
+
+def test_what_came_last_goes_first_and_all_is_as_it_was() -> None:
+    for preset, group, count in (("full", "slurmd", 3), ("cpu", "slurmd", 1), ("multi-node", "cpu", 2)):
+        before = load(preset)
+        more = loads(dump(before), sizes=Sizes(groups={group: count + 2}))
+        assert loads(dump(more), sizes=Sizes(groups={group: count})) == before
+
+
+def test_a_name_means_its_nodes_before_a_partition_that_has_others_as_well() -> None:
+    shared = sized("full", "nodes.gpu-0.partitions=[cpu]", "partitions=[{name: cpu}]")
+    assert nodes(loads(dump(shared), sizes=Sizes(groups={"cpu": 3}))).endswith("cpu-0 cpu-1 cpu-2 gpu-0")
+
+
+@pytest.mark.parametrize(
+    ("preset", "counts", "words"),
+    [
+        ("full", {"cpus": 3}, "cpus=3: the definition has no group 'cpus' of nodes that compute; did you mean 'cpu'?"),
+        ("full", {"ldap_server": 2}, "of nodes that compute (allowed: cpu, gpu, slurmd)"),
+        ("multi-node", {"compute": 0}, "no node has the role slurmd"),
+        ("cpu", {"slurmd": 0}, "slurmd=0: cpu-0 cannot go: it has the roles ldap_server, nfs_server, slurmctld, too"),
+        ("full", {"cpu": 2000}, "cpu=2000: a lab has 1024 nodes at most"),
+    ],
+)  # fmt: skip
+def test_what_no_group_can_be_is_refused_with_the_word(
+    preset: str, counts: dict[str, int], words: str
+) -> None:
+    assert words in refused(preset, groups=counts)

@@ -99,6 +99,11 @@ def test_nodes_of_the_lab_that_is_meant(
     assert offered("ssh", "a") == ["alone", "all"]
 
 
+def test_groups_that_can_be_counted(offered: Offered) -> None:
+    assert offered("scale", "") == ["slurmd=", "batch="]
+    assert offered("scale", "ba") == ["batch="]
+
+
 def test_further_nodes_after_a_comma(offered: Offered) -> None:
     assert offered("exec", "cpu-1,") == ["cpu-1,head", "cpu-1,cpu-0"]
 
@@ -168,7 +173,17 @@ def test_other_shells(
     assert shown in cli().out
 
 
-TAKEN = {"[LAB]", "LAB", "[PRESET|FILE]", "NODES", "NODES -- COMMAND...", "SNAPSHOT", "[BOX]", "BOX"}
+TAKEN = {
+    "[LAB]",
+    "LAB",
+    "[PRESET|FILE]",
+    "NODES",
+    "NODES -- COMMAND...",
+    "SNAPSHOT",
+    "[BOX]",
+    "BOX",
+    "GROUP=COUNT...",
+}
 
 
 def parameters(group: Any, path: str = "labctl") -> list[Any]:

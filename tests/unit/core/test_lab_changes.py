@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from small_lab import SMALL, lab, record, small, up
 from worlds import World
 
+from labctl.cli.state import recounted, state
 from labctl.console import silent
 from labctl.definition.loading import load
 from labctl.definition.models import Definition
@@ -177,6 +178,21 @@ def test_addresses_stay_when_nodes_come_and_go(world: World) -> None:
     assert "10.214.0.13" in str(hosts)
     names = {path.stem for path in (world.home / ".labctl/small/inventory/host_vars").iterdir()}
     assert names == {"head", "cpu-1", "cpu-2", "cpu-3"}
+
+
+def test_a_lab_that_was_scaled_stays_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    up(world)
+    monkeypatch.setattr(state, "directory", world.home)
+    recounted("small", {"cpu": 3}).up(silent())
+    assert world.taken()[3:] == ["make cpu-2", "await cpu-2", "converge", "verify full"]
+    assert not Lab.find("small", base=world.home).up(silent()).changed
+    world.jobs = "7 nucci research cpu-2\n"
+    with pytest.raises(JobsRunError):
+        recounted("small", {"cpu": 2}).up(silent())
+    assert len(Lab.find("small", base=world.home).definition.machines()) == 4
+    recounted("small", {"cpu": 2}).up(silent(), force=True)
+    assert "remove cpu-2" in world.taken()
+    assert len(Lab.find("small", base=world.home).definition.machines()) == 3
 
 
 @pytest.mark.parametrize(
