@@ -306,8 +306,7 @@ class Lab:
     def destroy(self, reporter: Reporter) -> None:
         """Everything of the lab gone, whatever state it is in and whether or not its files are there."""
         with self._work(reporter, "destroy") as work, work.step("destroy") as view:
-            nodes = [machine.node for machine in self._found()]
-            view.note(f"{len(nodes)} machines")
+            view.note(f"{len(self._there())} machines")
             boot.disconnect_all(self.name)
             self.provider.destroy(self.name, self.directory)
             self.files.remove()
@@ -392,8 +391,10 @@ class Lab:
     def _brought_back(self, saved: Snapshot, work: Work) -> VerifyResult | None:
         """What verify said of the lab as it was saved; None, and nothing left, if it could not be brought back."""
         try:
-            self._restore(saved, work)
-            return work.verify(self.definition, level="restored", through=work.agent(self.definition))
+            layout, through = self._all_but_machines(saved, work), work.agent(self.definition)
+            with work.standing_by(level="restored", through=through) as begun:
+                work.restore(saved, layout, self._there())
+                return work.verify(self.definition, level="restored", through=through, begun=begun)
         except LabError as error:
             work.reporter.note(f"{error}\nso the lab is built anew")
             if isinstance(error, DamagedError):
@@ -406,13 +407,16 @@ class Lab:
 
     def _restore(self, saved: Snapshot, work: Work) -> Layout:
         """Machines, network and files as they were when they were saved; where the machines are."""
-        made_from = work.check(saved)
-        nodes = [machine.node for machine in self._found()]
-        work.take_files(saved, nodes)
-        self._definition = self.files.load()
-        layout = work.prepare(self.definition, self._origin, made_from)
-        work.restore(saved, layout, nodes)
+        layout = self._all_but_machines(saved, work)
+        work.restore(saved, layout, self._there())
         return layout
+
+    def _all_but_machines(self, saved: Snapshot, work: Work) -> Layout:
+        """Network and files as they were when they were saved; where the machines will be."""
+        made_from = work.check(saved)
+        work.take_files(saved, self._there())
+        self._definition = self.files.load()
+        return work.prepare(self.definition, self._origin, made_from)
 
     def _settle(self, layout: Layout, work: Work) -> bool:
         """Wait until Slurm is content with machines that were only started; whether it is."""
@@ -422,6 +426,10 @@ class Lab:
 
     def _found(self) -> list[Found]:
         return [machine for machine in self.provider.found() if machine.lab == self.name]
+
+    def _there(self) -> list[str]:
+        """The nodes that have a machine, whatever it does."""
+        return [machine.node for machine in self._found()]
 
     def _running(self) -> frozenset[str]:
         return frozenset(machine.node for machine in self._found() if machine.state == "running")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import cast
@@ -27,7 +27,8 @@ from labctl.steps.converge import ConvergeResult, converge
 from labctl.steps.drain import Tell
 from labctl.steps.settle import DEADLINES, settle
 from labctl.steps.snapshot import Saved
-from labctl.steps.verify import Level, Through, VerifyResult, verify
+from labctl.steps.suite import Suite
+from labctl.steps.verify import Level, Through, VerifyResult, stand_by, verify
 from labctl.steps.verify_page import Page
 from labctl.timings import Timings
 
@@ -201,8 +202,9 @@ class Work:
         expression: str = "",
         level: Level = "full",
         through: Through | None = None,
+        begun: Suite | None = None,
     ) -> VerifyResult:
-        """Run the suite; what is less than all of it is no proof."""
+        """Run the suite, or the one that stands by; what is less than all of it is no proof."""
         whole = level == "full" and not expression
         if whole:
             self._files.note(verified="")
@@ -218,10 +220,22 @@ class Work:
                 level=level,
                 through=through,
                 page=Page(self._files.report, told),
+                begun=begun,
             )
         if whole:
             self._files.note(verified=target.key(definition))
         return result
+
+    def standing_by(self, *, level: Level, through: Through | None) -> AbstractContextManager[Suite]:
+        """The suite, started; its start costs nothing while something else is waited for."""
+        return stand_by(
+            self._files.inventory,
+            suite=resource("tests/verify"),
+            junit=self._files.junit,
+            log=self._files.log("verify"),
+            level=level,
+            through=through,
+        )
 
     def agent(self, definition: Definition) -> Through | None:
         """How the suite asks machines that were just brought back: without a login, which would take longer."""

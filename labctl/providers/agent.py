@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
 import os
@@ -19,6 +20,7 @@ from labctl.providers.libvirt import Hypervisor
 
 _POLL = 0.03  # seconds between two looks at a script that runs
 _ANSWER = 10  # seconds for one answer of the agent itself
+_CLOSE = 2 * _ANSWER + 5.0  # seconds that a clock which was just set may be away; MUNGE forgives 300
 
 
 class NoAgentError(BootError):
@@ -60,6 +62,25 @@ def execute(domain: Any, argv: Sequence[str], *, stdin: str = "", deadline: floa
     raise BootError(f"{argv[0]} in {domain.name()} did not end within {deadline:.0f} s")
 
 
+def set_time(domain: Any, now: float) -> None:
+    """Tell a machine what time it is, in seconds since the epoch.
+
+    No program is run for it: right after a restore the first of any kind costs an emulated machine a second.
+
+    Raises:
+        NoAgentError: there is no agent, or it does not answer.
+        BootError: the clock still shows another time.
+    """
+    with contextlib.suppress(
+        NoAgentError
+    ):  # once it is set, a box without hwclock(8) cannot write it to its chip
+        _command(domain, "guest-set-time", {"time": int(now * 1e9)})
+    # Between the question and our look at our own clock the machine may be slow, but not that slow.
+    shown = _command(domain, "guest-get-time", {}) / 1e9
+    if abs(shown - time.time()) > _CLOSE:
+        raise BootError(f"the clock of {domain.name()} could not be set", why=f"it shows {time.ctime(shown)}")
+
+
 def ask(node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, str, str]:
     """Run a script in a node of the lab that ``LABCTL_DOMAIN_PREFIX`` names: the verify suite's ``--through``.
 
@@ -79,14 +100,13 @@ def _connection() -> Any:
     return Hypervisor().connection
 
 
-def _command(domain: Any, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _command(domain: Any, name: str, arguments: dict[str, Any]) -> Any:
     request = json.dumps({"execute": name, "arguments": arguments})
     try:
         answer = libvirt_qemu.qemuAgentCommand(domain, request, _ANSWER, 0)
     except libvirt.libvirtError as error:
         raise NoAgentError(f"the guest agent of {domain.name()} does not answer", why=str(error)) from error
-    result: dict[str, Any] = json.loads(answer)["return"]
-    return result
+    return json.loads(answer)["return"]
 
 
 def _text(data: str) -> str:

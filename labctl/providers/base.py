@@ -121,7 +121,7 @@ class Saver(Protocol):
     def tell(self, lab: str, node: str, script: str, *, stdin: str = "", deadline: float) -> Answer:
         """Run a shell script as root in a machine, without a login; BootError if there is no way to."""
 
-    def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
+    def set_clock(self, lab: str, node: str, now: float) -> None:
         """Tell a machine what time it is, in seconds since the epoch; BootError if there is no way to."""
 
     def slim(self, lab: str, node: str) -> None:

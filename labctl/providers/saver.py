@@ -56,18 +56,13 @@ class LibvirtSaver:
         """
         return agent.run(self._hypervisor.domain(lab, node), script, stdin=stdin, deadline=deadline)
 
-    def set_clock(self, lab: str, node: str, now: float, *, deadline: float) -> None:
+    def set_clock(self, lab: str, node: str, now: float) -> None:
         """Tell a machine what time it is, in seconds since the epoch.
-
-        Not by the agent's own command for it, which also wants a hwclock program to write to the machine's clock chip.
 
         Raises:
             BootError: it cannot be told.
         """
-        domain = self._hypervisor.domain(lab, node)
-        answer = agent.execute(domain, ["/bin/date", f"--set=@{now:.3f}"], deadline=deadline)
-        if answer.code != 0:
-            raise BootError(f"the clock of {node} could not be set", why=answer.stderr.strip())
+        agent.set_time(self._hypervisor.domain(lab, node), now)
 
     def slim(self, lab: str, node: str) -> None:
         """Have a running machine empty its page cache: what is not there need not be saved.

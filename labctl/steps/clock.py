@@ -38,7 +38,7 @@ def step(
     def one(node: str) -> None:
         if saver is not None:
             try:
-                saver.set_clock(lab, node, time.time(), deadline=_DEADLINE)
+                saver.set_clock(lab, node, time.time())
             except BootError:  # no agent in this machine, or none that answers
                 pass
             else:

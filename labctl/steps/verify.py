@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 from labctl.console import StepView
 from labctl.errors import VerifyError
 from labctl.render.report.page import Run
 from labctl.steps import verify_page
+from labctl.steps.suite import Suite, standing_by
 from labctl.steps.verify_page import Page
-from labctl.steps.verify_report import DESCRIPTOR, Failure, Report, explained
+from labctl.steps.verify_report import Failure, Report, explained
 
 Level = Literal["restored", "quick", "full", "disruptive"]
 
@@ -44,7 +39,6 @@ SCOPES: dict[Level, str] = {
 INVENTORY_CACHE = ".inventory.json"
 # Seconds until a suite is given up on; each thing it waits for has a shorter deadline of its own.
 DEADLINES: dict[Level, float] = {"restored": 120, "quick": 300, "full": 1200, "disruptive": 2400}
-GRACE = 15.0  # seconds that pytest gets to clean up after an interrupt
 SHOWN = 4  # causes of failures that an error names; all failures are in the log
 NOTHING_COLLECTED = 5  # pytest's exit code
 ENDED = (0, 1, NOTHING_COLLECTED)  # those of a suite that came to its end, whatever it found
@@ -78,6 +72,33 @@ class SuiteFailed(VerifyError):  # noqa: N818 - it is shown, not matched
         self.result = result
 
 
+@contextmanager
+def stand_by(
+    inventory: Path,
+    *,
+    suite: Path,
+    junit: Path,
+    log: Path,
+    expression: str = "",
+    level: Level = "full",
+    through: Through | None = None,
+) -> Iterator[Suite]:
+    """Start the suite and have it wait for `verify`; for what each argument means see there.
+
+    The suite puts its questions to all nodes at once by itself. Workers (pytest-xdist) would only cost: each
+    takes a second of a host that is busy enough with the machines.
+    """
+    for path in (junit, log):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+    arguments = [*LEVELS[level], *(("-k", expression) if expression else ())]
+    arguments += ["--inventory", str(inventory.absolute()), "--junitxml", str(junit.absolute())]
+    arguments += ["--inventory-cache", str(inventory.absolute().with_name(INVENTORY_CACHE))]
+    arguments += ["--through", through.function] if through else []
+    with standing_by(suite, arguments, log=log, environment=through.environment if through else {}) as begun:
+        yield begun
+
+
 def verify(
     inventory: Path,
     *,
@@ -90,11 +111,9 @@ def verify(
     deadline: float | None = None,
     through: Through | None = None,
     page: Page | None = None,
+    begun: Suite | None = None,
 ) -> VerifyResult:
     """Run the suite against an inventory.
-
-    The suite puts its questions to all nodes at once by itself. Workers (pytest-xdist) would only cost: each
-    takes a second of a host that is busy enough with the machines.
 
     Args:
         inventory: an Ansible inventory, file or folder.
@@ -107,23 +126,22 @@ def verify(
         deadline: seconds after which the suite is ended; by default enough for the level.
         through: how nodes are asked other than by SSH.
         page: a report for people, written however the suite ends.
+        begun: the suite, if it stands by with the same arguments.
 
     Raises:
         SuiteFailed: tests failed.
         VerifyError: no test was run, the deadline has passed, or the suite could not be run.
     """
     started, limit, report = time.monotonic(), deadline or DEADLINES[level], Report(view)
-    began = datetime.now(UTC).astimezone()
-    for path in (junit, log, *([page.path] if page else [])):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-    command = [*_pytest(suite), *LEVELS[level], *(("-k", expression) if expression else ())]
-    command += ["--inventory", str(inventory.absolute()), "--junitxml", str(junit.absolute())]
-    command += ["--inventory-cache", str(inventory.absolute().with_name(INVENTORY_CACHE))]
-    command += ["--through", through.function] if through else []
-    extra = through.environment if through else {}
-    with open(log, "w", encoding="utf-8", opener=_private) as output:
-        code = _run(command, suite, output, report, limit=limit, environment=extra)
+    when = datetime.now(UTC).astimezone()
+    if page:
+        page.path.parent.mkdir(parents=True, exist_ok=True)
+        page.path.unlink(missing_ok=True)
+    own = stand_by(
+        inventory, suite=suite, junit=junit, log=log, expression=expression, level=level, through=through
+    )
+    with nullcontext(begun) if begun else own as running:
+        code = running.follow(report.take, limit=limit)
     result = VerifyResult(
         passed=report.count,
         failed=len(report.failures),
@@ -139,7 +157,7 @@ def verify(
         run = Run(
             tests=verify_page.results(report.ended),
             seconds=result.seconds,
-            when=began.strftime("%Y-%m-%d %H:%M %Z"),
+            when=when.strftime("%Y-%m-%d %H:%M %Z"),
             scope=_scope(level, expression),
             proof=level == "full" and not expression,
             cut=f"{late}: {at}" if late else "" if code in ENDED else "the suite could not be run",
@@ -176,91 +194,6 @@ def _judge(code: int | None, result: VerifyResult, *, expression: str, log: Path
         raise VerifyError("no test was run, so nothing is verified", why=why, hint=whole)
     if code != 0:
         raise VerifyError("the suite could not be run", why=_tail(log), hint=whole)
-
-
-def _pytest(suite: Path) -> list[str]:
-    """Call pytest as if the suite were alone: nothing of the folder we are in is read."""
-    return [
-        *(sys.executable, "-P", "-m", "pytest", str(suite), "-c", str(suite / "pytest.ini")),
-        *("--rootdir", str(suite), "--confcutdir", str(suite), "-p", "no:cacheprovider", "-p", "no:xdist"),
-        *("-p", "labctl.steps.verify_events", "--color=no", "-v"),
-    ]
-
-
-def _environment(suite: Path, descriptor: int) -> dict[str, str]:
-    """The caller's, without what would change how pytest and Ansible work."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "ANSIBLE_"))}
-    # The plugin must be found in a checkout, too, that nobody installed.
-    package = str(Path(__file__).resolve().parents[2])
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(filter(None, [package, kept.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
-        "ANSIBLE_CONFIG": str(suite / "ansible.cfg"),  # the user's own is about other clusters
-        DESCRIPTOR: str(descriptor),
-    }
-
-
-def _run(
-    command: Sequence[str],
-    suite: Path,
-    output: TextIO,
-    report: Report,
-    *,
-    limit: float,
-    environment: Mapping[str, str],
-) -> int | None:
-    """Run pytest and follow its events; its exit code, or nothing if it had to be ended."""
-    reading, writing = os.pipe()
-    late = threading.Event()
-    with os.fdopen(reading, encoding="utf-8") as lines:
-        try:
-            process = subprocess.Popen(
-                command,
-                env={**_environment(suite, writing), **environment},
-                pass_fds=(writing,),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us to hand on
-            )
-        finally:
-            os.close(writing)
-        timer = threading.Timer(limit, _give_up, (process, late))
-        timer.start()
-        try:
-            for line in lines:
-                report.take(json.loads(line))
-            code = process.wait()
-        except BaseException:
-            _end(process)
-            raise
-        finally:
-            timer.cancel()
-            _signal(process, signal.SIGKILL)  # an ssh that nobody waits for any more
-    return None if late.is_set() else code
-
-
-def _give_up(process: subprocess.Popen[bytes], late: threading.Event) -> None:
-    late.set()
-    _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let pytest clean up on the nodes; then end it and what it started."""
-    _signal(process, signal.SIGINT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
-    _signal(process, signal.SIGKILL)
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _tail(log: Path, lines: int = 10) -> str:

@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from labctl.steps.verify_report import DESCRIPTOR
+from labctl.steps.verify_report import DESCRIPTOR, GO
 
 
 class _Events:
-    """Writes events until the other side no longer listens."""
+    """Writes events until the other side no longer listens, and waits for its word before any node is asked."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, go: int) -> None:
         self._descriptor = descriptor
+        self._go = go
         self._nodes: dict[str, str] = {}
 
     def _say(self, **event: Any) -> None:
@@ -29,14 +30,17 @@ class _Events:
         except OSError:
             return
 
+    @pytest.hookimpl(tryfirst=True)  # the suite's own is where it asks
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """How many tests there will be, and which node each is about."""
+        """How many tests there will be, and which node each is about; then wait for the machines to be there."""
         for item in session.items:
             parameters = getattr(getattr(item, "callspec", None), "params", {})
             node = parameters.get("node", "-")
             self._nodes[item.nodeid] = "" if node == "-" else str(node)
         nodes = [node for node in dict.fromkeys(self._nodes.values()) if node]
         self._say(event="collected", count=len(session.items), nodes=nodes)
+        if not os.read(self._go, 1):
+            pytest.exit("whoever wanted to know has gone", returncode=pytest.ExitCode.INTERRUPTED)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test starts."""
@@ -76,6 +80,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell that starts labctl in the background has it ignore SIGINT, and children inherit that; but an interrupt is
     # how labctl asks this process to clean up on the nodes and go.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    descriptor = os.environ.get(DESCRIPTOR, "")
-    if descriptor.isdigit():
-        config.pluginmanager.register(_Events(int(descriptor)), "labctl-events")
+    descriptor, go = os.environ.get(DESCRIPTOR, ""), os.environ.get(GO, "")
+    if descriptor.isdigit() and go.isdigit():
+        config.pluginmanager.register(_Events(int(descriptor), int(go)), "labctl-events")

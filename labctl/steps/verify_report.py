@@ -13,6 +13,7 @@ CLUSTER = "cluster"  # what tests that are about no single node are shown under
 PHASES = {"jobs": "jobs run", "gpus": "jobs run", "reboot": "every node is rebooted"}
 
 DESCRIPTOR = "LABCTL_VERIFY_EVENTS"  # the environment variable with the file descriptor that events go to
+GO = "LABCTL_VERIFY_GO"  # the same for the one that says, in a line, that nodes can be asked
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -90,6 +91,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.saved_machines._SLIM": 0.0,
         "labctl.steps.clock._by_ssh": lambda *_: None,
         "labctl.work.converge": made.converge,
+        "labctl.work.stand_by": lambda *_, **__: nullcontext(),
         "labctl.work.verify": made.verify,
         "labctl.status.ask_slurm": made.ask_slurm,
         "labctl.steps.tell.root": made.tell,

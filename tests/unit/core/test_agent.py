@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,10 +31,16 @@ class Guest:
     Attributes:
         ended: what guest-exec-status says once the process has ended.
         looks: how often it is asked before that.
+        clock: what the machine's clock shows, in seconds since the epoch.
+        hwclock: whether the machine has the program hwclock(8).
+        strict: it sets no clock.
     """
 
     ended: dict[str, Any] = field(default_factory=dict)
     looks: int = 0
+    clock: float = 0.0
+    hwclock: bool = False
+    strict: bool = False
     dead: bool = False
     started: list[dict[str, Any]] = field(default_factory=list)
     domains: list[str] = field(default_factory=list)
@@ -48,6 +55,13 @@ class Guest:
         if said["execute"] == "guest-exec":
             self.started.append(said["arguments"])
             return json.dumps({"return": {"pid": 42}})
+        if said["execute"] == "guest-set-time":
+            self.clock = self.clock if self.strict else said["arguments"]["time"] / 1e9
+            if not self.hwclock:
+                raise libvirt.libvirtError("hwclock failed to set hardware clock to system time")
+            return json.dumps({"return": {}})
+        if said["execute"] == "guest-get-time":
+            return json.dumps({"return": int(self.clock * 1e9)})
         assert said == {"execute": "guest-exec-status", "arguments": {"pid": 42}}
         self.looks -= 1
         if self.looks >= 0:
@@ -99,6 +113,26 @@ def test_a_script_that_does_not_end_is_not_waited_for_for_ever(guest: Guest, dom
     guest.looks = 10**9
     with pytest.raises(BootError, match="/bin/sh in labctl_full_cpu-0 did not end within 0 s"):
         agent.run(domain, "sleep 1000", deadline=0.1)
+
+
+@pytest.mark.parametrize("hwclock", [True, False])
+def test_a_clock_is_set_even_if_the_machine_cannot_write_it_to_its_chip(
+    guest: Guest, domain: Any, hwclock: bool
+) -> None:
+    guest.hwclock = hwclock
+    now = time.time()
+    agent.set_time(domain, now)
+    assert guest.clock == pytest.approx(now, abs=0.001)
+
+
+def test_a_clock_that_could_not_be_set_is_an_error(guest: Guest, domain: Any) -> None:
+    guest.strict = True
+    with pytest.raises(BootError, match="clock of labctl_full_cpu-0") as refused:
+        agent.set_time(domain, time.time())
+    assert "1970" in refused.value.why
+    guest.dead = True
+    with pytest.raises(NoAgentError):
+        agent.set_time(domain, time.time())
 
 
 @pytest.mark.usefixtures("domain")

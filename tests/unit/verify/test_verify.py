@@ -8,6 +8,7 @@ import signal
 import stat
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,8 +20,8 @@ from labctl.definition.loading import load
 from labctl.errors import VerifyError
 from labctl.render.graph.topology import topology
 from labctl.render.report.page import About
-from labctl.steps import verify as step
-from labctl.steps.verify import SuiteFailed, Through, VerifyResult, verify
+from labctl.steps import suite
+from labctl.steps.verify import Level, SuiteFailed, Through, VerifyResult, stand_by, verify
 from labctl.steps.verify_page import Page
 from labctl.steps.verify_report import promise, words
 
@@ -201,7 +202,7 @@ def test_a(number): assert False, f"cause {number}"
 
 
 @pytest.mark.parametrize(("level", "passed"), [("restored", 1), ("quick", 2), ("full", 3), ("disruptive", 1)])
-def test_a_level_chooses_the_tests(bench: Bench, level: step.Level, passed: int) -> None:
+def test_a_level_chooses_the_tests(bench: Bench, level: Level, passed: int) -> None:
     bench.write("""
 @pytest.mark.quick
 def test_answers(): pass
@@ -260,7 +261,7 @@ def test_a_suite_that_cannot_run_says_why(bench: Bench) -> None:
 
 
 def test_a_suite_that_is_stuck_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "GRACE", 1.0)
+    monkeypatch.setattr(suite, "GRACE", 1.0)
     bench.write(f"""
 def test_stuck():
     import subprocess
@@ -298,6 +299,46 @@ def test_long(shared):
     with pytest.raises(KeyboardInterrupt):
         bench.run()
     assert (bench.folder / "cleaned").exists()
+
+
+MARKING = """
+def pytest_collection_finish(session):
+    open("{}/asked", "w").close()
+"""
+
+
+def _standing(bench: Bench) -> AbstractContextManager[suite.Suite]:
+    return stand_by(bench.folder / "hosts.yml", suite=bench.suite, junit=bench.junit, log=bench.log)
+
+
+def test_a_suite_that_stands_by_asks_nothing_before_it_is_told(bench: Bench) -> None:
+    bench.write("def test_mounts(node): pass\n")
+    (bench.suite / "conftest.py").write_text(CONFTEST + MARKING.format(bench.folder))
+    with _standing(bench) as begun:
+        while "test session starts" not in bench.log.read_text():
+            time.sleep(0.05)
+        time.sleep(1)  # what it would do too early, it would do in this time
+        assert not (bench.folder / "asked").exists()
+        assert bench.run(begun=begun).passed == 2
+    assert (bench.folder / "asked").exists()
+
+
+def test_a_suite_that_stands_by_goes_with_whoever_started_it(bench: Bench) -> None:
+    bench.write("def test_mounts(): pass\n")
+    started: list[suite.Suite] = []
+
+    def begin_and_fail() -> None:
+        with _standing(bench) as begun:
+            started.append(begun)
+            raise VerifyError("the machines did not come back")
+
+    with pytest.raises(VerifyError, match="did not come back"):
+        begin_and_fail()
+    assert started[0]._process.returncode is not None
+    with _standing(bench) as begun:
+        begun._go.close()  # as if we were killed
+        assert begun._process.wait(60) == pytest.ExitCode.INTERRUPTED
+    assert "has gone" in bench.log.read_text()
 
 
 def test_what_lies_around_does_not_matter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
