@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,13 +29,14 @@ from labctl.keeping import Keeper
 from labctl.plan import Action, Observed, Wanted, plan
 from labctl.providers.base import Found, Provider
 from labctl.render.layout import Layout
-from labctl.render.ssh_config import scp_command, ssh_command
 from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
 from labctl.steps import boot, machines
 from labctl.steps.converge import ConvergeResult
 from labctl.steps.snapshot import Saved
 from labctl.steps.verify import Level, VerifyResult
+from labctl.troubles import Trouble
+from labctl.ways import Ways
 from labctl.work import Work
 
 __all__ = ["Lab", "LabStatus", "LabSummary", "UpResult"]
@@ -52,7 +52,7 @@ class UpResult:
     verify: VerifyResult | None
 
 
-class Lab:
+class Lab(Ways):
     """One lab, whatever state it is in."""
 
     def __init__(
@@ -313,11 +313,17 @@ class Lab:
 
     # What it is
 
-    def status(self) -> LabStatus:
-        """The lab as it is now; quick, and needs no lock."""
-        unknown = f"{self.files.definition} is broken" if self._broken else "its files are gone"
+    def status(self, *, services: bool = False) -> LabStatus:
+        """The lab as it is now; quick, and needs no lock. With its services every node is asked for them."""
+        broken, gone = f"{self.files.definition} is broken", refusals.without_files(self.name, self.files)
         return status.look(
-            self.name, self._definition, self.files, self.provider, self._found(), unknown=unknown
+            self.name,
+            self._definition,
+            self.files,
+            self.provider,
+            self._found(),
+            unknown=Trouble(broken if self._broken else "its files are gone", gone.hint),
+            with_services=services,
         )
 
     def nodes(self, pattern: str) -> tuple[str, ...]:
@@ -337,23 +343,6 @@ class Lab:
         record = self.files.record()
         refusals.never_made(self.name, record)
         return layouts.read(record, self.files, self.definition, lab=self.name, pool=self.provider.pool)
-
-    def ssh_command(
-        self, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None
-    ) -> list[str]:
-        """The argv that reaches a node; for what each argument means see `labctl.render.ssh_config`."""
-        boot.control_directory()
-        return ssh_command(self.files.ssh_config, node, command, user=user, tty=tty)
-
-    def root_command(self, node: str, script: str, *arguments: str) -> list[str]:
-        """The argv that runs a shell script as root of a node, whoever the lab's own user is there."""
-        sudo = [] if self.files.record().image.get("user") == "root" else ["sudo", "-n"]
-        return self.ssh_command(node, [shlex.join([*sudo, "sh", "-c", script, "sh", *arguments])], tty=False)
-
-    def scp_command(self, sources: Sequence[str], target: str, *, recursive: bool = False) -> list[str]:
-        """The argv that copies to or from a node; for what each argument means see `labctl.render.ssh_config`."""
-        boot.control_directory()
-        return scp_command(self.files.ssh_config, sources, target, recursive=recursive)
 
     # The steps
 

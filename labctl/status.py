@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
+import shlex
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labctl import services, slurm, troubles
 from labctl.definition.models import Definition
 from labctl.errors import BootError
 from labctl.files import LabFiles
 from labctl.providers.base import Found, Provider, Saver
 from labctl.render.graph import topology
 from labctl.render.graph.topology import Topology
-from labctl.steps import boot
+from labctl.services import Ask, ServiceStatus
+from labctl.slurm import PartitionStatus, SlurmView
+from labctl.steps import boot, tell
+from labctl.troubles import Trouble
 
-# What a node's Slurm state must begin with to be of use; anything else is a problem to show.
-_HEALTHY = ("idle", "mixed", "allocated", "completing", "reserved", "planned")
-# One call for all: sinfo's start is most of its time. A line for each node in each of its partitions.
-_ASK = "sinfo --noheader --Node --format='%N|%T|%P|%l|%E'"
-_FIELDS = 5
-_DEADLINE = 20.0  # seconds for the controller's answer
+_DEADLINE = 20.0  # seconds for a node's answer
 
 
 @dataclass(frozen=True)
@@ -41,23 +40,16 @@ class NodeStatus:
 
 
 @dataclass(frozen=True)
-class PartitionStatus:
-    """One Slurm partition; ``nodes`` is a hostlist."""
-
-    name: str
-    default: bool
-    nodes: str
-    max_time: str
-
-
-@dataclass(frozen=True)
 class LabStatus:
     """One lab.
 
     Attributes:
         state: running, stopped, suspended, partial (some nodes run), or missing.
         uptime_seconds: since the youngest machine was started; None if none runs.
+        services: how they are, if that was asked.
         problems: what is wrong, each in one line.
+        hints: what to do about each problem, in the same order.
+        connect: commands that lead into the lab.
     """
 
     name: str
@@ -69,16 +61,10 @@ class LabStatus:
     network: str
     nodes: tuple[NodeStatus, ...]
     partitions: tuple[PartitionStatus, ...]
+    services: tuple[ServiceStatus, ...]
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class SlurmView:
-    """What the controller says; `error` if it says nothing."""
-
-    nodes: dict[str, tuple[str, str]]
-    partitions: tuple[PartitionStatus, ...]
-    error: str = ""
+    hints: tuple[str, ...]
+    connect: tuple[str, ...]
 
 
 def look(
@@ -88,7 +74,8 @@ def look(
     provider: Provider,
     machines: Sequence[Found],
     *,
-    unknown: str,
+    unknown: Trouble,
+    with_services: bool = False,
 ) -> LabStatus:
     """Look at a lab.
 
@@ -99,13 +86,23 @@ def look(
         provider: who made it.
         machines: those of this lab.
         unknown: why there is no definition, if there is none.
+        with_services: ask every node for its services.
     """
     record = files.record()
     members = _nodes(definition, machines, record.addresses)
-    slurm = _slurm(lab, members, files, provider.saver) if definition else None
-    if slurm:
-        members = _with_slurm(members, slurm)
+    view: SlurmView | None = None
+    asked: tuple[ServiceStatus, ...] = ()
+    if definition and files.ssh_config.is_file():
+        ask = _asking(lab, files.ssh_config, provider.saver)
+        running = [node.name for node in members if node.state == "running" and with_services]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            looked = pool.submit(services.look, definition, running, record.addresses, ask)
+            view = _slurm(members, ask)
+            asked = looked.result()
+    if view:
+        members = _with_slurm(members, view)
     network = provider.network(lab)
+    wrong = troubles.found(definition, members, view, asked, lab=lab) if definition else (unknown,)
     return LabStatus(
         name=lab,
         state=overall([node.state for node in members]),
@@ -115,8 +112,11 @@ def look(
         driver=record.driver,
         network=str(network.subnet) if network else "",
         nodes=tuple(members),
-        partitions=slurm.partitions if slurm else (),
-        problems=problems(definition, members, slurm) if definition else (unknown,),
+        partitions=view.partitions if view else (),
+        services=asked,
+        problems=tuple(trouble.what for trouble in wrong),
+        hints=tuple(trouble.hint for trouble in wrong),
+        connect=connect(lab, members, files.ssh_config),
     )
 
 
@@ -150,59 +150,35 @@ def uptime(machines: Sequence[Found]) -> float | None:
     return time.time() - max(starts) if starts else None
 
 
-def ask_slurm(ssh_config: Path, controller: str) -> SlurmView:
-    """Nodes and partitions as the controller sees them, over the lab's shared SSH connection."""
-    command = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", controller, _ASK]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_DEADLINE, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired:
-        return SlurmView({}, (), f"{controller} did not answer within {_DEADLINE:.0f} s")
-    return parse(done.stdout, error=done.stderr.strip() if done.returncode else "")
+def connect(lab: str, nodes: Sequence[NodeStatus], config: Path) -> tuple[str, ...]:
+    """The commands that lead into a lab, by its controller if it runs, else by any node that does."""
+    running = sorted((node for node in nodes if node.state == "running"), key=_not_the_controller)
+    if not running or not config.is_file():
+        return ()
+    node = running[0].name
+    return (f"labctl ssh --name {lab} {node}", shlex.join(["ssh", "-F", str(config), node]))
 
 
-def parse(text: str, error: str = "") -> SlurmView:
-    """Read the controller's answer: a line for each node in each of its partitions."""
-    nodes, partitions = {}, []
-    for line in text.splitlines():
-        fields = line.split("|", 4)  # what an administrator writes into a reason may have bars
-        if len(fields) == _FIELDS:
-            name, state, partition, limit, reason = fields
-            nodes[name] = (state, "" if reason == "none" else reason)
-            partitions.append(PartitionStatus(partition.rstrip("*"), partition.endswith("*"), name, limit))
-    return SlurmView(nodes, tuple(_merged(partitions)), error)
+def _not_the_controller(node: NodeStatus) -> bool:
+    return "slurmctld" not in node.roles
 
 
-def problems(definition: Definition, nodes: Sequence[NodeStatus], slurm: SlurmView | None) -> tuple[str, ...]:
-    """What keeps the lab from being as defined."""
-    found = [f"{node.name} is {node.state}" for node in nodes if node.state != "running"]
-    if slurm is None or found:
-        return tuple(found)
-    if slurm.error:
-        return (f"Slurm does not answer: {slurm.error}",)
-    for node in definition.machines():
-        if "slurmd" in node.roles:
-            state, reason = slurm.nodes.get(node.name, ("unknown", "Slurm does not know it"))
-            if not state.startswith(_HEALTHY) or state.endswith("*"):
-                found.append(f"{node.name} is {state}" + (f": {reason}" if reason else ""))
-    return tuple(found)
-
-
-def _slurm(lab: str, members: Sequence[NodeStatus], files: LabFiles, saver: Saver | None) -> SlurmView | None:
-    """What the controller says; None if it does not run or cannot be reached.
-
-    By its guest agent, which answers at once; where there is none by SSH, whose first connection takes a second.
-    """
+def _slurm(members: Sequence[NodeStatus], ask: Ask) -> SlurmView | None:
+    """What the controller says; None if it does not run."""
     controller = next((node for node in members if "slurmctld" in node.roles), None)
-    if controller is None or controller.state != "running" or not files.ssh_config.is_file():
+    if controller is None or controller.state != "running":
         return None
-    with suppress(BootError):
-        if saver is not None:
-            answer = saver.tell(lab, controller.name, _ASK, deadline=_DEADLINE)
-            return parse(answer.stdout, error=answer.stderr.strip() if answer.code else "")
+    try:
+        answer = ask(controller.name, slurm.ASK)
+    except BootError as error:
+        return SlurmView({}, (), f"{controller.name}: {error.why or error.what}")
+    return slurm.parse(answer.stdout, error=answer.stderr.strip() if answer.code else "")
+
+
+def _asking(lab: str, ssh_config: Path, saver: Saver | None) -> Ask:
+    """What asks a node: by its guest agent, which answers at once; where there is none by SSH."""
     boot.control_directory()
-    return ask_slurm(files.ssh_config, controller.name)
+    return lambda node, script: tell.root(saver, lab, node, script, ssh_config=ssh_config, deadline=_DEADLINE)
 
 
 def _nodes(
@@ -230,15 +206,3 @@ def _with_slurm(nodes: Sequence[NodeStatus], slurm: SlurmView) -> list[NodeStatu
     """The same nodes with what Slurm says of each."""
     said = {node.name: slurm.nodes.get(node.name, ("", "")) for node in nodes}
     return [replace(node, slurm=said[node.name][0], reason=said[node.name][1]) for node in nodes]
-
-
-def _merged(partitions: Sequence[PartitionStatus]) -> list[PartitionStatus]:
-    """Sinfo has a line for each node of a partition; one a partition is enough here."""
-    from ClusterShell.NodeSet import NodeSet  # noqa: PLC0415 - a slow import
-
-    merged: dict[str, PartitionStatus] = {}
-    for part in partitions:
-        known = merged.get(part.name)
-        nodes = str(NodeSet(known.nodes) | NodeSet(part.nodes)) if known else str(NodeSet(part.nodes))
-        merged[part.name] = PartitionStatus(part.name, part.default, nodes, part.max_time)
-    return list(merged.values())

@@ -16,8 +16,8 @@ from rich.text import Text
 
 GAP = "  "
 STYLES = {
-    **dict.fromkeys(("running", "idle", "ok", "up"), "green"),
-    **dict.fromkeys(("alloc", "allocated", "mixed", "suspended", "changed"), "yellow"),
+    **dict.fromkeys(("running", "idle", "active", "ok", "up"), "green"),
+    **dict.fromkeys(("alloc", "allocated", "mixed", "activating", "suspended", "changed"), "yellow"),
     **dict.fromkeys(("crashed", "missing", "down", "failed", "drained"), "red"),
 }
 
@@ -40,6 +40,11 @@ def as_json(facts: Any) -> None:
     print(json.dumps(plain(facts), indent=2))
 
 
+def as_json_line(facts: Any) -> None:
+    """Print facts as JSON on one line, at once: more of them follow."""
+    print(json.dumps(plain(facts)), flush=True)
+
+
 def plain(facts: Any) -> Any:
     """Dataclasses, paths and addresses as what JSON knows."""
     if dataclasses.is_dataclass(facts) and not isinstance(facts, type):
@@ -55,13 +60,19 @@ def plain(facts: Any) -> Any:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print columns, as wide as they need to be; a column in which nothing stands is left out."""
+    out = screen()
+    for line in columns(head, rows):
+        out.print(line)
+
+
+def columns(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[Text]:
+    """The lines of such a table; none if it has no rows."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not cells:
+        return []
     kept = [i for i in range(len(head)) if any(row[i] for row in cells)]
     widths = {i: max(len(head[i]), *(len(row[i]) for row in cells)) for i in kept}
-    out = screen()
-    if not cells:
-        return
-    out.print(Text(GAP.join(head[i].upper().ljust(widths[i]) for i in kept).rstrip(), style="bold"))
+    lines = [Text(GAP.join(head[i].upper().ljust(widths[i]) for i in kept).rstrip(), style="bold")]
     for row in cells:
         line = Text()
         for i in kept:
@@ -70,7 +81,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
                 "" if last else " " * (widths[i] - len(row[i]))
             )
             line.append("" if last else GAP)
-        out.print(line)
+        lines.append(line)
+    return lines
 
 
 def duration(seconds: float) -> str:

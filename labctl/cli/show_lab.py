@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from labctl.cli.show import duration, screen, table
+from labctl.cli.show import columns, duration, screen
 
 if TYPE_CHECKING:
     from labctl.lab import LabStatus
+    from labctl.services import ServiceStatus
     from labctl.steps.verify import VerifyResult
 
 
@@ -22,10 +24,36 @@ def headline(status: LabStatus) -> str:
 
 def lab(status: LabStatus) -> None:
     """Print a lab's nodes, partitions and problems."""
+    _print(_lines(status, _nodes(status), _partitions(status)))
+
+
+def whole(status: LabStatus) -> list[Text]:
+    """All that is known of a lab, line by line: its services and the ways into it as well."""
+    return _lines(status, _nodes(status), _partitions(status), _services(status), _connect(status))
+
+
+def all_of(status: LabStatus) -> None:
+    """Print that."""
+    _print(whole(status))
+
+
+def _print(lines: Iterable[Text]) -> None:
     out = screen()
-    out.print(Text(headline(status), style="bold"))
-    out.print()
-    table(
+    for line in lines:
+        out.print(line)
+
+
+def _lines(status: LabStatus, *parts: list[Text]) -> list[Text]:
+    lines = [Text(headline(status), style="bold")]
+    lines += [line for part in parts if part for line in (Text(), *part)]
+    for problem, hint in zip(status.problems, status.hints, strict=True):
+        lines.append(Text.assemble(("problem: ", "bold red"), problem))
+        lines.append(Text.assemble(("try:     ", "bold cyan"), hint))
+    return lines
+
+
+def _nodes(status: LabStatus) -> list[Text]:
+    return columns(
         ("node", "address", "roles", "cpus", "memory", "gpus", "state", "slurm", "reason"),
         [
             (
@@ -42,17 +70,44 @@ def lab(status: LabStatus) -> None:
             for node in status.nodes
         ],
     )
-    if status.partitions:
-        out.print()
-        table(
-            ("partition", "nodes", "max time"),
-            [
-                (part.name + ("*" if part.default else ""), part.nodes, part.max_time or "")
-                for part in status.partitions
-            ],
-        )
-    for problem in status.problems:
-        out.print(Text.assemble(("problem: ", "bold red"), problem))
+
+
+def _partitions(status: LabStatus) -> list[Text]:
+    return columns(
+        ("partition", "nodes", "max time"),
+        [
+            (part.name + ("*" if part.default else ""), part.nodes, part.max_time or "")
+            for part in status.partitions
+        ],
+    )
+
+
+def _services(status: LabStatus) -> list[Text]:
+    """A line for each service and state; its address where that is one."""
+    from labctl.definition.hostlist import fold  # noqa: PLC0415 - ClusterShell comes with it
+
+    found: dict[tuple[str, str], list[ServiceStatus]] = {}
+    for service in status.services:
+        found.setdefault((service.name, service.state), []).append(service)
+    return columns(
+        ("service", "nodes", "state", "address"),
+        [
+            (
+                name,
+                fold([one.node for one in members]),
+                state,
+                members[0].address if len(members) == 1 else "",
+            )
+            for (name, state), members in found.items()
+        ],
+    )
+
+
+def _connect(status: LabStatus) -> list[Text]:
+    return [
+        Text.assemble("connect: " if line == status.connect[0] else " " * 9, (line, "cyan"))
+        for line in status.connect
+    ]
 
 
 def verified(result: VerifyResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def ssh_command(
     terminal = [] if tty is None else ["-t" if tty else "-T"]
     login = ["-l", user] if user else []
     return ["ssh", "-F", str(config), *terminal, *login, node, *(["--", *command] if command else [])]
+
+
+def root_command(config: Path, node: str, script: str, *arguments: str) -> list[str]:
+    """The argv that runs a shell script as root of a node, whoever the lab's own user is there.
+
+    Args:
+        config: the lab's ssh_config.
+        node: its name.
+        script: for ``sh``.
+        arguments: its ``$1`` and so on.
+    """
+    words = shlex.join(["sh", "-c", script, "sh", *arguments])
+    line = f'be=; [ "$(id -u)" = 0 ] || be="sudo -n"; exec $be {words}'
+    return ["ssh", "-F", str(config), "-o", "BatchMode=yes", "-T", node, "--", line]
 
 
 def scp_command(config: Path, sources: Sequence[str], target: str, *, recursive: bool = False) -> list[str]:

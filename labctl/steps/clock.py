@@ -6,7 +6,6 @@ takes silent nodes for dead.
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from labctl.errors import BootError
 from labctl.providers.base import Saver
 from labctl.side_by_side import each
+from labctl.steps import tell
 
 _DEADLINE = 60.0  # seconds
 
@@ -43,31 +43,15 @@ def step(
                 pass
             else:
                 return
-        _by_ssh(ssh_config, node)
+        try:
+            answer = tell.by_ssh(ssh_config, node, f"date --set=@{time.time():.3f}", deadline=_DEADLINE)
+        except BootError as error:
+            raise _unset(node, error.why) from error
+        if answer.code != 0:
+            raise _unset(node, answer.stderr.strip())
 
     for group in ([node for node in nodes if node not in last], [node for node in nodes if node in last]):
         each(group, one)
-
-
-def _by_ssh(ssh_config: Path, node: str) -> None:
-    script = f"date --set=@{time.time():.3f}"
-    command = [
-        "ssh",
-        "-F",
-        str(ssh_config),
-        "-o",
-        "BatchMode=yes",
-        node,
-        f"sudo -n {script} || {script}",
-    ]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_DEADLINE
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _unset(node, f"it did not answer within {_DEADLINE:.0f} s") from error
-    if done.returncode != 0:
-        raise _unset(node, done.stderr.strip())
 
 
 def _unset(node: str, why: str) -> BootError:

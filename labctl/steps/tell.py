@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from labctl.errors import BootError
 from labctl.providers.base import Answer, Saver
+from labctl.render.ssh_config import root_command
 
-_DEADLINE = 60.0  # seconds
+DEADLINE = 60.0  # seconds
 
 
-def root(saver: Saver | None, lab: str, node: str, script: str, *, ssh_config: Path) -> Answer:
+def root(
+    saver: Saver | None, lab: str, node: str, script: str, *, ssh_config: Path, deadline: float = DEADLINE
+) -> Answer:
     """How a shell script ended that was run as root of a node.
+
+    Args:
+        saver: whoever reaches the guest agents; None where there are none.
+        lab: the lab.
+        node: its node.
+        script: for ``sh``.
+        ssh_config: the lab's.
+        deadline: seconds for all of it.
 
     Raises:
         BootError: the node does not answer.
     """
+    end = time.monotonic() + deadline
     if saver is not None:
-        try:
-            return saver.tell(lab, node, script, deadline=_DEADLINE)
-        except BootError:  # no agent in this machine, or none that answers
-            pass
-    quoted = shlex.quote(script)
-    command = ["ssh", "-F", str(ssh_config), "-o", "BatchMode=yes", node]
-    command.append(f"if [ $(id -u) = 0 ]; then sh -c {quoted}; else sudo -n sh -c {quoted}; fi")
+        with suppress(BootError):  # no agent in this machine, or none that answers
+            return saver.tell(lab, node, script, deadline=deadline)
+    return by_ssh(ssh_config, node, script, deadline=max(0.0, end - time.monotonic()))
+
+
+def by_ssh(ssh_config: Path, node: str, script: str, *, deadline: float = DEADLINE) -> Answer:
+    """The same by SSH alone."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_DEADLINE
+            root_command(ssh_config, node, script),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=deadline,
         )
     except subprocess.TimeoutExpired as error:
-        why = f"it did not answer within {_DEADLINE:.0f} s"
+        why = "it did not answer in time"
         raise BootError(f"{node} cannot be told", why=why, hint=f"labctl ssh {node}") from error
     return Answer(done.returncode, done.stdout, done.stderr)

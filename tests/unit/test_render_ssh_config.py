@@ -11,7 +11,7 @@ import pytest
 from render_layouts import PUBLIC, a_layout
 
 from labctl.render.layout import Layout
-from labctl.render.ssh_config import ssh_config
+from labctl.render.ssh_config import root_command, ssh_config
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
 
@@ -79,3 +79,15 @@ def test_odd_paths(tmp_path: Path) -> None:
     said = understood(a_layout(directory=folder), "cpu-0", tmp_path)
     assert said["identityfile"].replace("%%", "%") == f"{folder}/id_ed25519"
     assert said["userknownhostsfile"].replace("%%", "%").strip('"') == f"{folder}/known_hosts"
+
+
+@pytest.mark.parametrize(("number", "sudo"), [("0", ""), ("1000", "sudo -n ")], ids=["root", "vagrant"])
+def test_a_script_for_root_gets_there_whoever_logs_in(tmp_path: Path, number: str, sudo: str) -> None:
+    for name, script in {"id": f"echo {number}", "sudo": 'printf "sudo %s " "$1"; shift; exec "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    *argv, line = root_command(Path("/lab/ssh_config"), "cpu-0", 'echo "$1" "it\'s"', "a  b")
+    assert argv == ["ssh", "-F", "/lab/ssh_config", "-o", "BatchMode=yes", "-T", "cpu-0", "--"]
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "be": "nobody"}
+    done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{sudo}a  b it's\n"

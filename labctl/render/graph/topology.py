@@ -207,7 +207,7 @@ def _links(definition: Definition) -> tuple[Link, ...]:
     nodes = definition.machines()
     members = groups.members(nodes)
     (ldap,), (nfs,), (controller,) = (members[role] for role in ("ldap_server", "nfs_server", "slurmctld"))
-    ports = _ports(definition)
+    listening = ports(definition)
     return (
         Link("LDAP", ldap, tuple(members["ldap_client"]), "users, groups (389, StartTLS)"),
         Link("NFS", nfs, tuple(members["nfs_client"]), _shares(definition)),
@@ -215,7 +215,7 @@ def _links(definition: Definition) -> tuple[Link, ...]:
             "Slurm",
             controller,
             tuple(members["slurmd"]),
-            f"jobs ({ports['SlurmctldPort']}, {ports['SlurmdPort']})",
+            f"jobs ({listening['SlurmctldPort']}, {listening['SlurmdPort']})",
         ),
         Link("MUNGE", "", tuple(members["munge"]), "one key, mutual trust"),
     )
@@ -225,6 +225,7 @@ def _shares(definition: Definition) -> str:
     return f"{', '.join(storage.paths(definition))} (2049)".lstrip()
 
 
-def _ports(definition: Definition) -> dict[str, object]:
+def ports(definition: Definition) -> dict[str, object]:
+    """Where Slurm's daemons listen, by their keys in slurm.conf."""
     given = definition.vars.get("slurm_common_config")
     return {key: given.get(key, port) if isinstance(given, Mapping) else port for key, port in _PORTS.items()}

@@ -52,6 +52,14 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Service:
+    name: str
+    node: str
+    state: str = "active"
+    address: str = ""
+
+
+@dataclass(frozen=True)
 class Status:
     name: str = "full"
     state: str = "running"
@@ -66,7 +74,10 @@ class Status:
         Node("cpu-1", "crashed", "10.20.30.12", ("slurmd",), 2, 1024, 0, "down", "Not responding"),
     )
     partitions: tuple[Partition, ...] = (Partition("cpu", True, "cpu-[0-1]", "1:00:00"),)
+    services: tuple[Service, ...] = ()
     problems: tuple[str, ...] = ("cpu-1 has crashed",)
+    hints: tuple[str, ...] = ("labctl up --name full",)
+    connect: tuple[str, ...] = ("labctl ssh --name full slurmctld-0",)
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,8 @@ class FakeLab:
     definition: Any = None
     user: str | None = None
     saved: Snapshot | None = None
+    looks: int = 0
+    most_looks: int = 1000
 
     NODES: ClassVar = {"all": ("slurmctld-0", "cpu-0", "cpu-1"), "@slurmd": ("cpu-0", "cpu-1")}
 
@@ -167,8 +180,14 @@ class FakeLab:
         self._do(f"verify {expression} {level}", reporter)
         return Verified()
 
-    def status(self) -> Status:
-        return Status()
+    def status(self, *, services: bool = False) -> Status:
+        if not services:
+            return Status()
+        self.looks += 1
+        if self.looks > self.most_looks:
+            raise KeyboardInterrupt
+        munge = tuple(Service("munge", node) for node in ("cpu-0", "cpu-1"))
+        return Status(services=(Service("slurmctld", "slurmctld-0", "active", "10.20.30.10:6817"), *munge))
 
     def start(self, reporter: Any, nodes: str = "") -> None:
         self._do(f"start {nodes}", reporter)

@@ -12,7 +12,7 @@ import pytest
 from fake_lab import Action, Cli, FakeLab, Status, Summary, Verified
 
 from labctl.cli import show, show_lab
-from labctl.errors import VerifyError
+from labctl.errors import UsageError, VerifyError
 from labctl.steps.ansible_events import HostResult
 from labctl.steps.converge import ConvergeResult
 
@@ -129,6 +129,49 @@ def test_status(cli: Cli, lab: FakeLab) -> None:
     facts = json.loads(cli("status", "--name", "full", "--json").out)
     assert facts["nodes"][2]["reason"] == "Not responding"
     assert facts["directory"] == "/labs/.labctl/full"
+
+
+def test_status_says_how_services_are_how_to_get_in_and_what_to_do(cli: Cli) -> None:
+    lines = cli("status").out.splitlines()
+    assert "SERVICE    NODES        STATE   ADDRESS" in lines
+    assert "slurmctld  slurmctld-0  active  10.20.30.10:6817" in lines
+    assert "munge      cpu-[0-1]    active" in lines
+    assert "connect: labctl ssh --name full slurmctld-0" in lines
+    assert lines[-2:] == ["problem: cpu-1 has crashed", "try:     labctl up --name full"]
+
+
+def test_watched_status_is_a_block_each_time_and_ends_well(cli: Cli, lab: FakeLab) -> None:
+    lab.most_looks = 3
+    run = cli("status", "full", "--watch", "--interval", "0.1")
+    assert (run.code, run.err) == (0, "")
+    assert run.out.count("full: running") == 3
+    assert run.out.count("\n\n20") == 2
+    assert lab.calls[-1] == "find full"
+
+
+def test_watched_status_as_json_is_a_document_a_line(cli: Cli, lab: FakeLab) -> None:
+    lab.most_looks = 2
+    run = cli("status", "--watch", "--interval", "0.1", "--json")
+    assert (run.code, run.err) == (0, "")
+    looks = [json.loads(line) for line in run.out.splitlines()]
+    assert [look["services"][0]["name"] for look in looks] == ["slurmctld", "slurmctld"]
+
+
+def test_a_lab_that_goes_ends_the_watch_with_an_error(
+    cli: Cli, lab: FakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([lab, lab])
+
+    def find(*_: object, **__: object) -> FakeLab:
+        try:
+            return next(found)
+        except StopIteration:
+            raise UsageError("there is no lab 'full'") from None
+
+    monkeypatch.setattr(lab, "find", find)
+    run = cli("status", "--watch", "--interval", "0.1")
+    assert run.out.count("full: running") == 2
+    assert (run.code, "there is no lab 'full'" in run.err) == (2, True)
 
 
 def test_list(cli: Cli, lab: FakeLab) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 # Progress, a table and an error.
 SCRIPT = """
@@ -21,6 +22,19 @@ for words in (["presets"], ["up", "fulll"]):
         main(words)
 """
 TOLD = ("boot", "multi-node", "error: there is no preset", "did you mean full?")
+# A lab that is watched until the third look, when somebody types Ctrl-C.
+WATCH = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from fake_lab import FakeLab
+from labctl.cli import main, state
+lab = FakeLab(most_looks=2)
+state.lab_type = lambda: lab
+try:
+    main(["status", "--watch", "--interval", "0.1"])
+except SystemExit as ended:
+    print("ended with", ended.code)
+"""
 ESCAPE = "\x1b"
 #: SGR parameters of colours: 30 to 49 and 90 to 107 (ECMA-48 and the bright ones that terminals added).
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;\d+)*m")
@@ -35,11 +49,11 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
-def on_terminal(**more: str) -> str:
+def on_terminal(script: str = SCRIPT, **more: str) -> str:
     """All that a terminal is shown."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**more)
+        [sys.executable, "-c", script], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**more)
     ):
         os.close(theirs)
         shown = b""
@@ -78,3 +92,12 @@ def test_a_terminal_that_can_do_nothing_gets_plain_lines() -> None:
     shown = on_terminal(TERM="dumb")
     assert all(words in shown for words in (*TOLD, "boot: starts"))
     assert ESCAPE not in shown
+
+
+def test_a_watched_lab_is_one_picture_that_changes() -> None:
+    shown = on_terminal(WATCH)
+    again = shown.index("\x1b[1A")  # the cursor goes up: the first picture makes room
+    assert shown.index("full: running") < again < shown.rindex("full: running")
+    assert "ended with 0" in shown
+    assert shown.rindex("try:") > shown.rindex("\x1b[1A")
+    assert not COLOUR.search(on_terminal(WATCH, NO_COLOR="1"))

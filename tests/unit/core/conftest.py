@@ -15,6 +15,7 @@ from worlds import World
 
 from labctl import console
 from labctl.console import BaseReporter, Step
+from labctl.providers.base import Answer
 from labctl.providers.libvirt import Hypervisor
 
 
@@ -89,11 +90,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.steps.boot.make_and_await": made.make_and_await,
         "labctl.steps.boot.await_ports": made.await_ports,
         "labctl.saved_machines._SLIM": 0.0,
-        "labctl.steps.clock._by_ssh": lambda *_: None,
+        "labctl.steps.tell.by_ssh": lambda *_, **__: Answer(0, "", ""),
         "labctl.work.converge": made.converge,
         "labctl.work.stand_by": lambda *_, **__: nullcontext(),
         "labctl.work.verify": made.verify,
-        "labctl.status.ask_slurm": made.ask_slurm,
         "labctl.steps.tell.root": made.tell,
     }.items():
         monkeypatch.setattr(name, stand_in)

@@ -192,7 +192,7 @@ def test_a_machine_that_is_not_there_is_missing_and_slurm_is_not_asked_in_vain(
     made: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del made.provider.machines["small", "head"]
-    monkeypatch.setattr("labctl.status.ask_slurm", lambda *_: pytest.fail("there is no controller"))
+    monkeypatch.setattr(made, "sinfo", lambda: pytest.fail("there is no controller"))
     now = lab(made).status()
     assert [(node.name, node.state) for node in now.nodes] == [
         ("head", "missing"),
@@ -261,13 +261,43 @@ def test_ssh_gets_the_labs_configuration_and_the_command_as_it_is(world: World) 
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("user", "sudo"), [("root", ""), ("vagrant", "sudo -n ")])
-def test_a_script_for_root_gets_there_whoever_logs_in(world: World, user: str, sudo: str) -> None:
-    made = lab(world)
-    made.files.make()
-    made.files.note(image={"name": "box", "user": user})
-    *_, line = made.root_command("cpu-0", 'echo "$1" >/etc/x', "a  b")
-    assert line == sudo + """sh -c 'echo "$1" >/etc/x' sh 'a  b'"""
+def test_a_script_for_root_gets_the_labs_configuration(world: World) -> None:
+    config = str(world.home / ".labctl/small/ssh_config")
+    argv = lab(world).root_command("cpu-0", "id", "a  b")
+    assert argv[:3] == ["ssh", "-F", config]
+    assert argv[-1].endswith("sh -c id sh 'a  b'")
+
+
+def test_services_are_asked_of_the_nodes_that_run(made: World) -> None:
+    made.provider.machines["small", "cpu-1"] = "stopped"
+    made.units["head", "slapd"] = "failed"
+    assert lab(made).status().services == ()
+    now = lab(made).status(services=True)
+    assert [(one.name, one.node, one.state) for one in now.services] == [
+        ("slapd", "head", "failed"),
+        ("nfs-server", "head", "active"),
+        ("slurmctld", "head", "active"),
+        ("munge", "head", "active"),
+        ("sssd", "head", "active"),
+        ("slurmd", "cpu-0", "active"),
+        ("munge", "cpu-0", "active"),
+        ("sssd", "cpu-0", "active"),
+    ]
+    assert now.hints == ("labctl start small",)
+    made.provider.machines["small", "cpu-1"] = "running"
+    now = lab(made).status(services=True)
+    assert now.problems == ("slapd on head is failed",)
+    assert "labctl logs --name small head -u slapd" in now.hints[0]
+
+
+def test_how_to_get_in_is_said_while_there_is_a_way(made: World) -> None:
+    config = made.home / ".labctl/small/ssh_config"
+    assert lab(made).status().connect == ("labctl ssh --name small head", f"ssh -F {config} head")
+    made.provider.machines["small", "head"] = "stopped"
+    assert lab(made).status().connect[0] == "labctl ssh --name small cpu-0"
+    for node in ("cpu-0", "cpu-1"):
+        made.provider.machines["small", node] = "stopped"
+    assert lab(made).status().connect == ()
 
 
 def test_each_machine_has_an_address_and_a_mac_of_its_own_for_ever(made: World) -> None:

@@ -289,15 +289,15 @@ def test_a_cluster_gets_time_to_settle_and_is_converged_if_it_does_not(
     world.slurm["cpu-1"] = ("down", "Not responding")
     monkeypatch.setitem(DEADLINES, "qemu", 60.0)
     looks: list[str] = []
-    real = world.ask_slurm
+    real = world.sinfo
 
-    def settle(config: Path, controller: str) -> object:
-        looks.append(controller)
+    def settle() -> str:
+        looks.append("sinfo")
         if len(looks) == 3:
             world.slurm.clear()
-        return real(config, controller)
+        return real()
 
-    monkeypatch.setattr("labctl.status.ask_slurm", settle)
+    monkeypatch.setattr(world, "sinfo", settle)
     assert up(world)[3:] == ["start cpu-1", "await cpu-1", "verify full"]
     world.provider.machines["small", "cpu-1"] = "stopped"
     world.slurm["cpu-1"] = ("down", "Not responding")

@@ -11,11 +11,11 @@ from typing import Any
 
 from savers import FakeSaver
 
+from labctl import slurm
 from labctl.console import StepView
 from labctl.definition.models import Definition
 from labctl.providers.base import Answer, BuiltBox, Found, MachineState, Saver
 from labctl.render.layout import BoxImage, Layout, Network
-from labctl.status import SlurmView
 from labctl.steps.converge import ConvergeResult
 from labctl.steps.verify import VerifyResult
 
@@ -117,7 +117,8 @@ class FakeProvider:
 
 @dataclass
 class World:
-    """The host; `failures` make the next call of that kind fail; `jobs` are those that run on nodes which go."""
+    """The host; `failures` make the next call of that kind fail; `jobs` are those that run on nodes which go;
+    `units` are those that are not active."""
 
     home: Path
     provider: FakeProvider = field(default_factory=FakeProvider)
@@ -127,6 +128,7 @@ class World:
     boxes: tuple[Any, ...] = ()
     through: Any = None
     jobs: str = ""
+    units: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def calls(self) -> list[str]:
@@ -172,15 +174,22 @@ class World:
         self.required.append(dict(taken or {}))
         self.provider._call("require")
 
-    def tell(self, _saver: object, _lab: str, node: str, script: str, *, ssh_config: Path) -> Answer:
-        """What the controller answers when it is told that nodes go, or come back."""
-        del ssh_config
+    def tell(
+        self, _saver: object, _lab: str, node: str, script: str, *, ssh_config: Path, deadline: float = 60.0
+    ) -> Answer:
+        """What the nodes answer: of their services, of Slurm, and when they are told that nodes go, or come back."""
+        del ssh_config, deadline
         if "State=DRAIN" in script:
             self.provider._call("drain", "by", node)
             return Answer(0, self.jobs, "")
+        if script == slurm.ASK:
+            return Answer(0, self.sinfo(), "")
+        if script.startswith("systemctl is-active"):
+            units = script.split()[2:]
+            return Answer(0, "".join(f"{self.units.get((node, unit), 'active')}\n" for unit in units), "")
         return Answer(0, "", "")
 
-    def ask_slurm(self, ssh_config: Path, controller: str) -> SlurmView:
-        del ssh_config, controller
-        everyone = {node: ("idle", "") for _, node in self.provider.machines}
-        return SlurmView(everyone | self.slurm, ())
+    def sinfo(self) -> str:
+        """What sinfo prints."""
+        everyone = {node: ("idle", "none") for _, node in self.provider.machines} | self.slurm
+        return "".join(f"{node}|{state}|cpu|1:00|{why}\n" for node, (state, why) in everyone.items())
