@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from labctl.reach.parallel import Outcome, run_all
+from labctl.reach.parallel import LATE, Outcome, as_they_end, run_all
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -29,7 +30,7 @@ done
 def run_on(
     lab: Lab, nodes: Sequence[str], command: Sequence[str], *, user: str | None, given: int | None
 ) -> dict[str, Outcome]:
-    """Run a command on nodes, all at the same time.
+    """Run a command on nodes, all at the same time, and wait for all.
 
     Args:
         lab: the lab.
@@ -41,16 +42,44 @@ def run_on(
     Raises:
         KeyboardInterrupt: by then the command has ended on the nodes as well.
     """
+    with closing(as_they_end_on(lab, nodes, command, user=user, given=given)) as ends:
+        ended = dict(ends)
+    return {node: ended[node] for node in nodes}
+
+
+def as_they_end_on(
+    lab: Lab,
+    nodes: Sequence[str],
+    command: Sequence[str],
+    *,
+    user: str | None,
+    given: int | None,
+    deadline: float | None = None,
+) -> Generator[tuple[str, Outcome], None, None]:
+    """The same, each when it has ended. Close it, and the command ends on nodes where it still runs.
+
+    Args:
+        lab: the lab.
+        nodes: their names.
+        command: words, see `run_on`.
+        user: who to be there; None is the lab's own user.
+        given: the file descriptor of what every node reads; None is nothing.
+        deadline: seconds that it may take on a node; it is ended there then, with exit code 124.
+    """
     mark = secrets.token_hex(8)
     line = f'exec env {MARK}={mark} "$SHELL" -c {shlex.quote(" ".join(command))}'
+    running = list(nodes)
+    commands = {node: lab.ssh_command(node, [line], user=user, tty=False) for node in nodes}
     try:
-        ended = run_all(
-            {node: lab.ssh_command(node, [line], user=user, tty=False) for node in nodes}, given=given
-        )
-    except KeyboardInterrupt:
-        end = shlex.join(["sh", "-c", _END, "sh", mark])
-        run_all(
-            {node: lab.ssh_command(node, [end], user=user, tty=False) for node in nodes}, deadline=_DEADLINE
-        )
-        raise
-    return {node: one.in_text() for node, one in ended.items()}
+        with closing(as_they_end(commands, given=given, deadline=deadline)) as ends:
+            for node, ended in ends:
+                if ended.exit_code != LATE:
+                    running.remove(node)
+                yield node, ended.in_text()
+    finally:
+        if running:
+            end = shlex.join(["sh", "-c", _END, "sh", mark])
+            run_all(
+                {node: lab.ssh_command(node, [end], user=user, tty=False) for node in running},
+                deadline=_DEADLINE,
+            )

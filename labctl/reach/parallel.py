@@ -6,8 +6,8 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -16,7 +16,7 @@ from ClusterShell.NodeSet import NodeSet
 
 # A fork of ssh each; more at once would only make each slower.
 _MOST_AT_ONCE = 64
-_LATE = 124  # what timeout(1) says of a command that it ended
+LATE = 124  # what timeout(1) says of a command that it ended
 _CHUNK = 65536  # bytes: what a pipe holds
 
 
@@ -49,7 +49,7 @@ def run_all(
     deadline: float | None = None,
     on_end: Callable[[str, Ended], None] = lambda *_: None,
 ) -> dict[str, Ended]:
-    """Run a command for each node, all at the same time; an interrupt ends them all.
+    """Run a command for each node, all at the same time, and wait for all; an interrupt ends them all.
 
     Args:
         commands: the argument vector for each node.
@@ -60,20 +60,28 @@ def run_all(
     Raises:
         OSError: there is no such program.
     """
-    group = _Group(None if given is None else _Input(given), deadline)
     ended: dict[str, Ended] = {}
+    with closing(as_they_end(commands, given=given, deadline=deadline)) as ends:
+        for node, how in ends:
+            ended[node] = how
+            on_end(node, how)
+    return {node: ended[node] for node in commands}
+
+
+def as_they_end(
+    commands: Mapping[str, Sequence[str]], *, given: int | None = None, deadline: float | None = None
+) -> Generator[tuple[str, Ended], None, None]:
+    """The same, each when it has ended. Close it, and those that still run are ended."""
+    group = _Group(None if given is None else _Input(given), deadline)
     try:
         for node, argv in commands.items():
             # Daemons: nobody waits for them. ssh's shared connection holds our pipes while the node is at work.
             threading.Thread(target=group.run, args=(node, argv), daemon=True).start()
-        while len(ended) < len(commands):
-            node, how = group.next()
-            ended[node] = how
-            on_end(node, how)
+        for _ in commands:
+            yield group.next()
     except BaseException:
         group.end()
         raise
-    return {node: ended[node] for node in commands}
 
 
 def worst(outcomes: Mapping[str, Outcome]) -> int:
@@ -149,7 +157,7 @@ class _Group:
         except subprocess.TimeoutExpired as late:
             process.kill()
             why = f"no end within {self._deadline:.0f} s\n".encode()
-            return Ended(_LATE, late.stdout or b"", (late.stderr or b"") + why)
+            return Ended(LATE, late.stdout or b"", (late.stderr or b"") + why)
         code = process.returncode
         return Ended(code if code >= 0 else 128 - code, out, err)
 
