@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from labctl import folders, providers, status, words
-from labctl.errors import UsageError
+from labctl.errors import DefinitionError, UsageError
+from labctl.files import LabFiles
 from labctl.providers.base import Found, Provider
 
 
 @dataclass(frozen=True)
 class LabSummary:
-    """A lab among others."""
+    """A lab among others.
+
+    Attributes:
+        name: its name.
+        state: of its machines in one word; missing if it has none.
+        running: how many of them run.
+        nodes: how many machines it has, or would have.
+        network: its subnet, if it has one.
+        directory: its folder, as far as it is known.
+        files: whether its files are still there.
+    """
 
     name: str
     state: str
@@ -21,15 +33,29 @@ class LabSummary:
     nodes: int
     network: str
     directory: Path | None
+    files: bool
 
 
-def summaries() -> tuple[LabSummary, ...]:
-    """Every lab of this host, found by its machines."""
-    provider = providers.choose("auto")
+def summaries(base: Path | None = None) -> tuple[LabSummary, ...]:
+    """Every lab of this host: by its machines, whoever makes them, and by its files in ``base`` and above."""
     by_lab: dict[str, list[Found]] = {}
-    for machine in provider.found():
-        by_lab.setdefault(machine.lab, []).append(machine)
-    return tuple(_summary(name, machines, provider) for name, machines in sorted(by_lab.items()))
+    made_by: dict[str, Provider] = {}
+    for name in providers.there():
+        provider = providers.choose(name)
+        for machine in provider.found():
+            by_lab.setdefault(machine.lab, []).append(machine)
+            made_by.setdefault(machine.lab, provider)
+    labs = [_summary(lab, machines, made_by[lab]) for lab, machines in by_lab.items()]
+    labs += [_unmade(directory) for directory in _folders(base) if directory.name not in by_lab]
+    return tuple(sorted(labs, key=lambda lab: lab.name))
+
+
+def _folders(base: Path | None) -> Iterable[Path]:
+    """The folders of labs here and above; of two of one name the nearer one."""
+    nearest: dict[str, Path] = {}
+    for directory in (one for labs in folders.here(base) for one in labs) if base else ():
+        nearest.setdefault(directory.name, directory)
+    return nearest.values()
 
 
 def folder(name: str | None, base: Path) -> Path:
@@ -68,12 +94,24 @@ def _not_found(name: str | None, names: Collection[str]) -> UsageError:
 
 def _summary(name: str, machines: Sequence[Found], provider: Provider) -> LabSummary:
     network = provider.network(name)
-    directory = next((machine.directory for machine in machines if machine.directory), "")
+    told = next((machine.directory for machine in machines if machine.directory), "")
+    directory = Path(told) if told else None
     return LabSummary(
         name=name,
         state=status.overall([machine.state for machine in machines]),
         running=sum(machine.state == "running" for machine in machines),
         nodes=len(machines),
         network=str(network.subnet) if network else "",
-        directory=Path(directory) if directory else None,
+        directory=directory,
+        files=directory is not None and LabFiles(directory).definition.is_file(),
     )
+
+
+def _unmade(directory: Path) -> LabSummary:
+    """A lab that has files and no machine: it was created only, or its `up` was interrupted."""
+    files = LabFiles(directory)
+    network, nodes = files.record().network.get("subnet", ""), 0
+    with suppress(DefinitionError):  # somebody has broken it; a lab it is all the same
+        definition = files.load()
+        nodes = len(definition.machines()) if definition else 0
+    return LabSummary(directory.name, "missing", 0, nodes, network, directory, files=True)

@@ -110,9 +110,9 @@ class Lab(Ways):
         return cls(saved.lab, known or base / folders.FOLDER / saved.lab, None)
 
     @classmethod
-    def all(cls) -> tuple[LabSummary, ...]:
-        """Every lab of this host, found by its machines."""
-        return finding.summaries()
+    def all(cls, base: Path | None = None) -> tuple[LabSummary, ...]:
+        """Every lab of this host, found by its machines, and by its files in ``base`` and above."""
+        return finding.summaries(base)
 
     @property
     def definition(self) -> Definition:

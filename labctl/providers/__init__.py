@@ -17,6 +17,13 @@ def which(wanted: str) -> Name:
     return "virtualbox" if wanted == "virtualbox" or (wanted == "auto" and alone) else "libvirt"
 
 
+def there() -> tuple[Name, ...]:
+    """All providers that may have machines on this host; libvirt where nothing is installed."""
+    first = which("auto")
+    other: tuple[Name, ...] = ("virtualbox",) if first == "libvirt" and installed("VBoxManage") else ()
+    return (first, *other)
+
+
 def choose(wanted: str) -> Provider:
     """The provider of a lab.
 

@@ -105,6 +105,7 @@ class Summary:
     nodes: int = 3
     network: str = "10.20.30.0/24"
     directory: Path | None = None
+    files: bool = True
 
 
 @dataclass
@@ -146,7 +147,7 @@ class FakeLab:
         self.base = base
         return self
 
-    def all(self) -> tuple[Summary, ...]:
+    def all(self, base: Path | None = None) -> tuple[Summary, ...]:  # noqa: ARG002
         return self.labs
 
     def _do(self, call: str, reporter: Any = None) -> None:

@@ -180,6 +180,8 @@ def test_list(cli: Cli, lab: FakeLab) -> None:
     lab.labs = (Summary(), Summary(name="play", directory=Path("/p")))
     assert "full  running  2/3    10.20.30.0/24\n" in cli("list").out
     assert [one["name"] for one in json.loads(cli("list", "--json").out)] == ["full", "play"]
+    lab.labs = (Summary(directory=Path("/p/.labctl/full"), files=False),)
+    assert cli("list").out.endswith("/p/.labctl/full (gone; labctl destroy full)\n")
 
 
 def test_start_stop_destroy(cli: Cli, lab: FakeLab) -> None:

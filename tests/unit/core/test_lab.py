@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from small_lab import SMALL, lab, small, up
-from worlds import World
+from worlds import FakeProvider, World
 
 from labctl.console import BaseReporter
 from labctl.errors import BootError, DefinitionError, LabError, LockedError, UsageError
@@ -128,6 +128,41 @@ def test_every_lab_of_the_host_is_listed(made: World) -> None:
     assert (two.name, two.state, two.running, two.nodes) == ("twin", "partial", 2, 3)
     assert one.directory == made.home / ".labctl" / "small"
     assert one.network != two.network != ""
+
+
+def test_a_lab_whose_folder_is_gone_is_listed_as_such(made: World) -> None:
+    (there,) = Lab.all()
+    assert there.files
+    shutil.rmtree(made.home / ".labctl")
+    (gone,) = Lab.all(made.home)
+    assert (gone.name, gone.state, gone.files) == ("small", "running", False)
+    assert gone.directory == made.home / ".labctl" / "small"
+
+
+def test_a_lab_without_machines_is_listed_where_its_files_are(world: World, reporter: BaseReporter) -> None:
+    lab(world).create(reporter)
+    below = world.home / "a" / "b"
+    below.mkdir(parents=True)
+    (unmade,) = Lab.all(below)
+    assert (unmade.name, unmade.state, unmade.running, unmade.nodes) == ("small", "missing", 0, 3)
+    assert (unmade.network, unmade.files) == ("10.214.0.0/24", True)
+    assert Lab.all() == ()
+    (world.home / ".labctl/small/lab.yml").write_text("name: small\nnodes: [")
+    assert [one.nodes for one in Lab.all(world.home)] == [0]
+
+
+def test_a_lab_that_has_machines_is_listed_once(made: World) -> None:
+    assert [one.name for one in Lab.all(made.home)] == ["small"]
+
+
+def test_labs_of_every_provider_are_listed(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = FakeProvider("virtualbox", machines={("boxed", "head"): "running"})
+    by_name = {"libvirt": made.provider, "virtualbox": other}
+    monkeypatch.setattr("labctl.providers.there", lambda: tuple(by_name))
+    monkeypatch.setattr("labctl.providers.choose", by_name.__getitem__)
+    boxed, small = Lab.all()
+    assert (boxed.name, boxed.network, boxed.directory, boxed.files) == ("boxed", "", None, False)
+    assert (small.name, small.network) == ("small", "10.214.0.0/24")
 
 
 # Removed

@@ -39,6 +39,22 @@ def test_the_users_word_counts_then_what_is_installed(
     assert providers.which(wanted) == chosen
 
 
+@pytest.mark.parametrize(
+    ("installed", "there"),
+    [
+        ((), ("libvirt",)),
+        (("VBoxManage",), ("virtualbox",)),
+        (("libvirtd", "VBoxManage"), ("libvirt", "virtualbox")),
+    ],
+)
+def test_whoever_may_have_machines_is_asked(
+    host: Programs, installed: tuple[str, ...], there: tuple[str, ...]
+) -> None:
+    for program in installed:
+        host.add(program)
+    assert providers.there() == there
+
+
 def test_programs_of_the_administrator_are_found_for_users_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert process.installed("ldconfig")
