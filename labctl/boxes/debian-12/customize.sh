@@ -4,7 +4,7 @@
 set -eu
 root=$1
 
-mkdir -p "$root/etc/systemd/network" "$root/etc/ssh/sshd_config.d"
+mkdir -p "$root/etc/systemd/network" "$root/etc/systemd/system.conf.d" "$root/etc/ssh/sshd_config.d"
 cat > "$root/etc/systemd/network/80-dhcp.network" <<'EOF'
 [Match]
 Type=ether
@@ -34,6 +34,9 @@ ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_k
 WantedBy=multi-user.target
 EOF
 printf 'HostKey /etc/ssh/ssh_host_ed25519_key\nPasswordAuthentication no\nUseDNS no\n' > "$root/etc/ssh/sshd_config.d/10-box.conf"
+
+# systemd's own limit is 90 seconds, and SSSD has needed more where six emulated machines booted at once on a busy host.
+printf '[Manager]\nDefaultTimeoutStartSec=300\n' > "$root/etc/systemd/system.conf.d/box.conf"
 
 printf '/dev/vda / ext4 rw,noatime 0 1\n' > "$root/etc/fstab"
 for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/etc/modprobe.d/box.conf"
