@@ -33,7 +33,7 @@ unit:
 	$(BIN)/python -m pytest tests/unit -n auto
 
 lab:
-	$(BIN)/python -m pytest tests/lab -v
+	$(BIN)/python -m pytest tests/lab -v --durations=20
 
 lint: site
 	$(BIN)/ruff check .
