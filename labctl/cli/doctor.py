@@ -25,14 +25,14 @@ def run(
 
     definition = wanted(source, name="", overrides=overrides).definition
     checks = host.checks(definition)
-    if fix and any(check.ok is False for check in checks):
+    if fix and any(check.ok is False or check.commands for check in checks):
         host.fix(checks, state.reporter())
         groups.take_effect()
         checks = host.checks(definition)
     if as_json:
         show.as_json(checks)
     else:
-        marks = {True: "ok", False: "failed", None: "unknown"}
+        marks = {True: "ok", False: "failed", None: "note"}
         show.table(
             ("check", "state", "detail", "fix"),
             [(check.name, marks[check.ok], check.detail, "" if check.ok else check.fix) for check in checks],

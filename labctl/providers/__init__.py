@@ -10,10 +10,13 @@ from labctl.providers.base import Provider
 from labctl.render.layout import BoxImage
 from labctl.render.layout import Provider as Name
 
+#: The daemon that answers to libvirt's clients: one for all, or that for QEMU where they are several.
+LIBVIRT = ("libvirtd", "virtqemud")
+
 
 def which(wanted: str) -> Name:
     """The provider that is meant by libvirt, virtualbox, or auto: libvirt where it is installed, else VirtualBox."""
-    alone = installed("VBoxManage") and not installed("libvirtd")
+    alone = installed("VBoxManage") and not any(map(installed, LIBVIRT))
     return "virtualbox" if wanted == "virtualbox" or (wanted == "auto" and alone) else "libvirt"
 
 

@@ -212,11 +212,11 @@ def test_presets(cli: Cli) -> None:
 
 
 def check(ok: bool | None) -> SimpleNamespace:
-    return SimpleNamespace(name="memory", ok=ok, detail="4 of 24 GiB", fix="buy more")
+    return SimpleNamespace(name="memory", ok=ok, detail="4 of 24 GiB", fix="buy more", commands=())
 
 
 @pytest.mark.parametrize(
-    ("ok", "word", "code"), [(True, "ok", 0), (None, "unknown", 0), (False, "failed", 3)]
+    ("ok", "word", "code"), [(True, "ok", 0), (None, "note", 0), (False, "failed", 3)]
 )
 def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch, ok: bool | None, word: str, code: int) -> None:
     fixed: list[str] = []

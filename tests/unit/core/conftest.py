@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import libvirt
 import pytest
+from hosts import Host, a_good_host
 from hypervisors import URI, Stream, clean
 from programs import Programs
 from worlds import World
@@ -59,6 +60,17 @@ def hypervisor(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Hyperviso
     made = Hypervisor()
     clean(made.connection)
     return made
+
+
+@pytest.fixture
+def good(
+    hypervisor: Hypervisor,  # noqa: ARG001 - libvirt answers
+    programs: Programs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Host:
+    """A host that lacks nothing but KVM."""
+    return a_good_host(programs, tmp_path, monkeypatch)
 
 
 @pytest.fixture

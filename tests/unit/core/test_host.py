@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from programs import Programs
+from hosts import Host, by_name
 from small_lab import SMALL, small
 
-from labctl import host, kvm, process
+from labctl import host, kvm
 from labctl.console import BaseReporter
 from labctl.errors import HostError
-from labctl.host import PROGRAMS, Check, checks, require
+from labctl.host import checks, distribution, repair, require, virtualisation
 from labctl.process import ProcessError
-
-Usage = namedtuple("Usage", "total used free")
-
-
-class Host:
-    """This host, as a test wants it to be."""
-
-    def __init__(self, programs: Programs, folder: Path) -> None:
-        self.programs = programs
-        self.meminfo = folder / "meminfo"
-        self.kvm = folder / "kvm"
-        self.run = folder / "run"
-        self.free_disk = 100 * 1024**3
-        self.memory(64 * 1024)
-
-    def memory(self, mebibytes: int) -> None:
-        """So much is available."""
-        self.meminfo.write_text(
-            f"MemTotal: 99999999 kB\nMemFree: 1 kB\nMemAvailable:   {mebibytes * 1024} kB\n"
-        )
-
-    def without(self, *names: str) -> None:
-        """These programs are not installed."""
-        for name in names:
-            (self.programs.folder / name).unlink()
 
 
 class Groups:
@@ -61,33 +35,6 @@ class Groups:
         return "ann"
 
 
-@pytest.fixture
-def good(hypervisor: Any, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host that lacks nothing but KVM."""
-    made = Host(programs, tmp_path)
-    for program in PROGRAMS:
-        if program != "ip":
-            programs.add(program)
-    programs.add("vagrant", "echo 'vagrant-libvirt (0.11.2, system)'")
-    monkeypatch.setattr(process, "search_path", lambda: str(programs.folder))
-    for name, value in {
-        "_MEMINFO": made.meminfo,
-        "_RUN": made.run,
-        "_IMAGES": tmp_path / "images",
-        "_sudo": list,
-    }.items():
-        monkeypatch.setattr(host, name, value)
-    monkeypatch.setattr(kvm, "DEVICE", made.kvm)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, made.free_disk))
-    monkeypatch.setattr(host.os, "cpu_count", lambda: 2)
-    assert hypervisor
-    return made
-
-
-def by_name(found: tuple[Check, ...]) -> dict[str, Check]:
-    return {check.name: check for check in found}
-
-
 def refused(definition: Any = None, **options: Any) -> HostError:
     with pytest.raises(HostError, match="this host cannot run the lab") as error:
         require(definition or small(), **options)
@@ -101,9 +48,13 @@ def refused(definition: Any = None, **options: Any) -> HostError:
 def test_a_good_host_has_nothing_to_mend() -> None:
     require(small())
     found = by_name(checks(small()))
-    assert set(found) == {"programs", "libvirt", "vagrant-libvirt", "groups", "kvm", "memory", "cpus", "disk"}
+    looked_at = (
+        "programs vagrant vagrant-libvirt groups libvirt kvm memory cpus disk inotify firewall forward"
+    )
+    assert {*looked_at.split(), "open files", "subnet", "leftovers"} == set(found)
     assert [name for name, check in found.items() if check.ok is False] == []
-    assert found["vagrant-libvirt"].detail == "vagrant-libvirt (0.11.2, system)"
+    assert {name for name, check in found.items() if check.ok is None} == {"kvm"}
+    assert (found["vagrant"].detail, found["vagrant-libvirt"].detail) == ("2.3.4", "0.11.2")
     assert "test:///default" in found["libvirt"].detail
 
 
@@ -126,14 +77,24 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_fix(
 
 def test_a_host_without_libvirtd_is_told_that_and_not_that_it_does_not_answer(good: Host) -> None:
     good.without("libvirtd")
-    assert by_name(checks())["libvirt"].detail == "libvirtd is not installed"
+    assert by_name(checks(small()))["libvirt"].detail == "libvirtd is not installed"
 
 
 def test_a_host_without_vagrants_plugin_is_told_so(good: Host) -> None:
-    good.programs.add("vagrant", "echo 'No plugins installed.'")
-    assert by_name(checks())["vagrant-libvirt"] == Check(
-        "vagrant-libvirt", False, "the plugin is missing", "labctl doctor --fix"
-    )
+    good.programs.add("vagrant", "echo Vagrant 2.3.4; echo 'No plugins installed.'")
+    found = by_name(checks(small()))["vagrant-libvirt"]
+    assert (found.ok, found.detail) == (False, "the plugin is missing")
+    assert "apt-get install -y --no-install-recommends vagrant vagrant-libvirt" in found.fix
+
+
+def test_versions_that_are_older_than_what_was_tried_are_said(good: Host) -> None:
+    good.programs.add("vagrant", "echo Vagrant 2.2.19; echo 'vagrant-libvirt (0.9.0, system)'")
+    found = by_name(checks(small()))
+    assert [found[name].ok for name in ("vagrant", "vagrant-libvirt")] == [None, None]
+    assert found["vagrant"].detail == "2.2.19; labctl was tried with 2.3.4"
+    good.without("vagrant")
+    found = by_name(checks(small()))
+    assert [found[name].ok for name in ("vagrant", "vagrant-libvirt")] == [False, False]
 
 
 def test_virtualbox_needs_no_libvirt(good: Host) -> None:
@@ -142,7 +103,9 @@ def test_virtualbox_needs_no_libvirt(good: Host) -> None:
     good.programs.add("VBoxManage")
     require(small(), provider="virtualbox")
     require(small())  # the only one there is
-    assert set(by_name(checks(small("provider=virtualbox")))) == {"programs", "memory", "cpus", "disk"}
+    assert set(by_name(checks(small("provider=virtualbox")))) == {
+        "programs", "memory", "cpus", "disk", "open files",
+    }  # fmt: skip
     assert "libvirtd" in refused(provider="libvirt").why
 
 
@@ -225,12 +188,12 @@ def test_the_memory_check_knows_what_the_probe_of_kvm_found_and_makes_none(
 def test_doctor_says_whether_a_kernel_boots_under_kvm(
     good: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, *, ok: bool | None
 ) -> None:
-    assert "no /dev/kvm" in by_name(checks())["kvm"].detail
+    assert "no /dev/kvm" in by_name(checks(small()))["kvm"].detail
     good.kvm.touch()
-    assert "is tried once a box is built" in by_name(checks())["kvm"].detail
+    assert "is tried once a box is built" in by_name(checks(small()))["kvm"].detail
     good.programs.add("qemu-system-x86_64", script)
     monkeypatch.setattr("labctl.steps.box.boxes", lambda: (SimpleNamespace(path=tmp_path),))
-    assert by_name(checks())["kvm"].ok is ok
+    assert by_name(checks(small()))["kvm"].ok is ok
 
 
 # Repairs
@@ -244,16 +207,16 @@ def bare(good: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
         "apt-get",
         'case "$*" in *install*) for p in libvirtd qemu-img; do cp $PROGRAMS/virsh $PROGRAMS/$p; done ;; esac',
     )
-    for program in ("env", "mkdir", "rm", "cp", "bash", "sleep"):
-        found = shutil.which(program)
+    for program in ("mkdir", "rm", "cp", "sleep"):
+        found = shutil.which(program, path="/usr/bin:/bin")
         assert found
         (good.programs.folder / program).symlink_to(found)
-    monkeypatch.setattr(host, "_LIBVIRT_DEADLINE", 0.3)
+    monkeypatch.setattr(repair, "_LIBVIRT_DEADLINE", 0.3)
     return good
 
 
 def test_what_is_missing_is_installed_and_nothing_else(bare: Host, reporter: BaseReporter) -> None:
-    host.fix(checks(), reporter)
+    host.fix(checks(small()), reporter)
     calls = bare.programs.calls("apt-get")
     assert calls[0] == "update"
     assert calls[1] == "install -y --no-install-recommends qemu-utils libvirt-daemon-system"
@@ -263,7 +226,7 @@ def test_what_is_missing_is_installed_and_nothing_else(bare: Host, reporter: Bas
 def test_what_went_wrong_in_a_repair_can_be_read_afterwards(bare: Host, reporter: BaseReporter) -> None:
     bare.programs.add("apt-get", "echo 'E: Unable to locate package'; exit 100")
     with pytest.raises(ProcessError, match="failed with exit code 100") as failed:
-        host.fix(checks(), reporter)
+        host.fix(checks(small()), reporter)
     log = Path(failed.value.hint.removeprefix("the whole log: "))
     assert "E: Unable to locate package" in log.read_text()
 
@@ -275,7 +238,7 @@ def test_libvirt_is_started_by_hand_where_no_systemd_is_in_charge(
         bare.programs.add(program)
     monkeypatch.setattr("labctl.providers.libvirt.URI", "test:///none")
     with pytest.raises(HostError, match="libvirtd was started and does not answer") as failed:
-        host.fix(checks(), reporter)
+        host.fix(checks(small()), reporter)
     assert failed.value.hint == "libvirtd --verbose"
     assert bare.programs.calls("dbus-daemon") == ["--system --fork"]
     assert bare.programs.calls("virtlogd") == ["--daemon"]
@@ -286,7 +249,7 @@ def test_daemons_that_run_are_not_started_again(
     bare: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket is short
-    monkeypatch.setattr(host, "_RUN", Path("run"))
+    monkeypatch.setattr(distribution, "RUN", Path("run"))
     for folder in ("dbus", "libvirt"):
         (tmp_path / "run" / folder).mkdir(parents=True)
     (tmp_path / "run" / "dbus" / "pid").touch()
@@ -296,7 +259,7 @@ def test_daemons_that_run_are_not_started_again(
         for server, name in ((bus, "dbus/system_bus_socket"), (logs, "libvirt/virtlogd-sock")):
             server.bind(f"run/{name}")
             server.listen()
-        host.start_libvirt(tmp_path / "log")
+        repair.start_libvirt(tmp_path / "log")
     assert bare.programs.calls("dbus-daemon") == []
     assert bare.programs.calls("virtlogd") == []
     assert bare.programs.calls("libvirtd") == ["--daemon"]
@@ -307,7 +270,7 @@ def test_systemd_is_asked_where_it_is_in_charge(bare: Host, tmp_path: Path) -> N
     (bare.run / "systemd" / "system").mkdir(parents=True)
     bare.programs.add("systemctl")
     bare.programs.add("libvirtd")
-    host.start_libvirt(tmp_path / "log")
+    repair.start_libvirt(tmp_path / "log")
     assert bare.programs.calls("systemctl") == ["enable --now libvirtd.service"]
     assert bare.programs.calls("libvirtd") == []
 
@@ -316,13 +279,15 @@ def test_a_user_is_put_into_the_groups_and_libvirt_waits_for_that(
     bare: Host, reporter: BaseReporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare.programs.add("usermod")
-    monkeypatch.setattr(host, "groups", Groups(lacking=("libvirt", "kvm"), asleep=("libvirt",)))
-    found = by_name(checks())["groups"]
+    told = Groups(lacking=("libvirt", "kvm"), asleep=("libvirt",))
+    monkeypatch.setattr(virtualisation, "groups", told)
+    monkeypatch.setattr(repair, "groups", told)
+    found = by_name(checks(small()))["groups"]
     assert found.ok is False
     assert found.detail == "ann is not in: libvirt, kvm"
-    assert "sudo usermod --append --groups libvirt,kvm ann" in found.fix
+    assert "usermod --append --groups libvirt,kvm ann" in found.fix
     monkeypatch.setattr("labctl.providers.libvirt.URI", "test:///none")
-    host.fix(checks(), reporter)
+    host.fix(checks(small()), reporter)
     assert bare.programs.calls("usermod") == ["--append --groups libvirt,kvm ann"]
     assert bare.programs.calls("libvirtd") == []
 
@@ -334,19 +299,19 @@ def test_a_socket_that_is_not_ours_to_open_has_somebody_behind_it(
         def connect(self, _: object) -> None:
             raise PermissionError
 
-    monkeypatch.setattr(host.socket, "socket", Refused)
-    assert host._socket_answers(tmp_path / "virtlogd-sock")
+    monkeypatch.setattr(repair.socket, "socket", Refused)
+    assert repair._answers(tmp_path / "virtlogd-sock")
 
 
 def test_a_good_host_is_left_alone(good: Host, reporter: BaseReporter) -> None:
     good.programs.add("apt-get")
-    host.fix(checks(), reporter)
+    host.fix(checks(small()), reporter)
     assert good.programs.calls("apt-get") == []
     assert good.programs.calls("libvirtd") == []
 
 
 def test_virtualbox_is_not_installed_behind_the_users_back(good: Host, reporter: BaseReporter) -> None:
     good.programs.add("apt-get")
-    with pytest.raises(HostError, match="VirtualBox cannot be installed"):
+    with pytest.raises(HostError, match="programs cannot be installed from here"):
         host.fix(checks(small("provider=virtualbox", text=SMALL)), reporter)
     assert good.programs.calls("apt-get") == []
