@@ -143,7 +143,7 @@ class PlainReporter(BaseReporter):
 
     def __init__(self, stream: TextIO | None = None, *, clock: Clock = time.monotonic) -> None:
         super().__init__(clock=clock)
-        self.stream = stream if stream is not None else sys.stderr
+        self._given = stream
         self._spoke: dict[tuple[int, str], float] = {}
 
     def note(self, text: str) -> None:
@@ -176,6 +176,11 @@ class PlainReporter(BaseReporter):
         how = {"ok": "done in", "failed": "FAILED after"}.get(step.outcome, "interrupted after")
         log = f"; log: {step.log}" if step.log is not None and step.outcome == "failed" else ""
         self._line(f"{step.name}: {how} {step.seconds:.1f} s{log}")
+
+    @property
+    def stream(self) -> TextIO:
+        """Where lines go; what stderr is may change while we work, as it does around tests."""
+        return self._given if self._given is not None else sys.stderr
 
     def _line(self, text: str) -> None:
         stamp = f"[{self.clock() - self.born:6.1f}s] "

@@ -33,6 +33,11 @@ class Job:
         return f"<Job {self.job_id}{f' {self._last.state}' if self._last else ''}>"
 
     @property
+    def last(self) -> Look | None:
+        """What was seen of it at the last look; Slurm is not asked."""
+        return self._last
+
+    @property
     def state(self) -> str:
         """Slurm's word: PENDING, RUNNING, COMPLETED, FAILED, CANCELLED, TIMEOUT, ..."""
         return self._look().state

@@ -83,15 +83,7 @@ class TestCluster(Cluster):
         Raises:
             LabError: there is none, more than one to choose from, or it does not run.
         """
-        base = Path(directory).absolute()
-        wanted = name or os.environ.get(VARIABLE, "")
-        if not wanted and folders.find(base, None) is None:
-            raise UsageError(
-                "there is no lab here",
-                why=f"{VARIABLE} is not set, and no .labctl/ is in {base} or above",
-                hint="labctl up",
-            )
-        lab = Lab.find(wanted or None, base=base)
+        lab = _meant(name, Path(directory).absolute())
         state = lab.status().state
         if state != "running":
             raise LabError(f"the lab {lab.name} is {state}", hint=f"labctl up {lab.name}")
@@ -125,9 +117,14 @@ class TestCluster(Cluster):
     def start(self) -> None:
         """Have it up, from wherever it is, and proven; from its snapshot within seconds if there is one.
 
+        One that is up and as defined is taken as it is, and hooks are not called.
+
         Raises:
             LabError: it does not come up; with the reason.
         """
+        if self.lab.files.definition.is_file() and not self.lab.plan():
+            self._backend = SlurmBackend(self.lab, self._user)
+            return
         self.hooks.call("before_start", self)
         self.lab.up(self._reporter)
         self._backend = SlurmBackend(self.lab, self._user)
@@ -152,11 +149,16 @@ class TestCluster(Cluster):
         self.hooks.call("after_start", self)
 
     def destroy(self) -> None:
-        """Everything of the lab gone, whatever state it is in; `before_stop` hooks are called if it runs."""
-        if self._backend is not None:
-            self.hooks.call("before_stop", self)
-        self._backend = None
-        self.lab.destroy(self._reporter)
+        """Everything of the lab gone, whatever state it is in; hooks of stop are called if it was started here."""
+        ran = self._backend is not None
+        try:
+            if ran:
+                self.hooks.call("before_stop", self)
+        finally:
+            self._backend = None
+            self.lab.destroy(self._reporter)
+        if ran:
+            self.hooks.call("after_stop", self)
 
     def __enter__(self) -> Self:
         """Start it; if that fails or is interrupted, nothing is left that was not there before."""
@@ -175,3 +177,20 @@ class TestCluster(Cluster):
         """Remove it, unless it is to be kept."""
         if not self._keep:
             self.destroy()
+
+
+def connection_of(directory: str | Path = "", user: str = "") -> Connection:
+    """The facts of the lab that `TestCluster.from_env` would find; it need not run.
+
+    Raises:
+        UsageError: there is none, or more than one to choose from.
+    """
+    return connection(_meant("", Path(directory).absolute()).layout(), user)
+
+
+def _meant(name: str, base: Path) -> Lab:
+    wanted = name or os.environ.get(VARIABLE, "")
+    if not wanted and folders.find(base, None) is None:
+        why = f"{VARIABLE} is not set, and no .labctl/ is in {base} or above"
+        raise UsageError("there is no lab here", why=why, hint="labctl up")
+    return Lab.find(wanted or None, base=base)
