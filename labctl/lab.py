@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from labctl import (
     finding,
     folders,
-    keeping,
     layouts,
     providers,
     refusals,
@@ -26,7 +25,8 @@ from labctl.errors import DamagedError, DefinitionError, LabError, SnapshotError
 from labctl.files import LabFiles, Record
 from labctl.finding import LabSummary
 from labctl.keeping import Keeper
-from labctl.plan import Action, Observed, Wanted, plan
+from labctl.observing import observed
+from labctl.plan import Action, Wanted, concerned, plan
 from labctl.providers.base import Found, Provider
 from labctl.render.layout import Layout
 from labctl.snapshots import Snapshot
@@ -153,25 +153,9 @@ class Lab(Ways):
         return self._plan(self._saved() if verify and not fresh else None, verify=verify, fresh=fresh)
 
     def _plan(self, saved: Snapshot | None, *, verify: bool, fresh: bool) -> tuple[Action, ...]:
-        record = self.files.record()
-        states = {machine.node: machine.state for machine in self._found()}
-        shapes = target.shapes(self.definition)
-        problems: tuple[str, ...] = ()
-        if states.keys() == shapes.keys() and set(states.values()) == {"running"} and record.converged:
-            problems = self.status().problems
-        observed = Observed(
-            states=states,
-            shapes=record.made_with(),
-            converged=record.converged,
-            verified=record.verified,
-            problems=problems,
-            key_lost=not self.files.key.is_file(),
-            torn=bool(record.restoring),
-            copying=frozenset(record.copying),
-            saved=keeping.in_words(saved) if saved else "",
-        )
-        save = self.provider.saver is not None
-        return plan(Wanted(shapes, target.key(self.definition), verify, save, fresh), observed)
+        shapes, save = target.shapes(self.definition), self.provider.saver is not None
+        there = observed(self.files, self._found(), shapes, lambda: self.status().problems, saved)
+        return plan(Wanted(shapes, target.key(self.definition), verify, save, fresh), there)
 
     def _saved(self) -> Snapshot | None:
         """The snapshot that `up` would bring back, if there is nothing of the lab that it had to throw away."""
@@ -349,24 +333,28 @@ class Lab(Ways):
     def _carry_out(self, actions: Sequence[Action], work: Work, *, force: bool) -> VerifyResult | None:
         """All steps that these actions need, in order; what verify said, if it was asked."""
         kinds = {action.kind for action in actions}
-
-        def nodes(*wanted: str) -> list[str]:
-            return [action.node for action in actions if action.kind in wanted]
-
-        if drained := nodes("drain"):  # before anything is touched: jobs may keep the nodes from going
-            gone, made = nodes("remove", "recreate", "resize"), self.files.record().made_with()
-            ask = next(node for node, one in made.items() if "slurmctld" in one.roles and node not in gone)
-            work.drain(ask, drained, force=force)
-        layout = work.prepare(self.definition, self._origin)
+        with self._without_new_jobs(actions, work, force=force):  # before anything else: jobs may keep nodes
+            layout = work.prepare(self.definition, self._origin)
         work.boot(layout, actions)
         if "converge" in kinds or not self._settle(layout, work):
             work.converge(self.definition)
-            if len(nodes("create", "recreate")) < len(layout.machines):
+            if len(concerned(actions, "create", "recreate")) < len(layout.machines):
                 work.resume(layout)
         proven = work.verify(self.definition) if "verify" in kinds else None
         if "snapshot" in kinds:
             self._keep(layout, work)
         return proven
+
+    def _without_new_jobs(
+        self, actions: Sequence[Action], work: Work, *, force: bool
+    ) -> AbstractContextManager[None]:
+        """The nodes that go are drained; they take jobs again if what is done meanwhile, while all is there, fails."""
+        drained, gone = concerned(actions, "drain"), concerned(actions, "remove", "recreate", "resize")
+        if not drained:
+            return nullcontext()
+        made = self.files.record().made_with()
+        controller = next(node for node, one in made.items() if "slurmctld" in one.roles and node not in gone)
+        return work.drained(controller, drained, force=force)
 
     def _keep(self, layout: Layout, work: Work) -> None:
         """Save the lab for the next `up`. It is up and proven, whether or not that works."""

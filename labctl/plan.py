@@ -35,6 +35,11 @@ class Action:
         return _IMPACTS.get(self.kind, "live")
 
 
+def concerned(actions: Sequence[Action], *kinds: Kind) -> list[str]:
+    """The nodes of the actions of these kinds, kind by kind."""
+    return [action.node for kind in kinds for action in actions if action.kind == kind]
+
+
 @dataclass(frozen=True)
 class Shape:
     """What a machine is made with; none of it can change while the machine runs.

@@ -16,7 +16,7 @@ from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.files import LabFiles
 from labctl.keeping import Keeper
-from labctl.plan import Action, Kind
+from labctl.plan import Action, concerned
 from labctl.providers.base import PREFIX, PREFIX_VARIABLE, Provider
 from labctl.render.layout import BoxImage, Driver, Layout
 from labctl.resources import resource
@@ -59,14 +59,21 @@ class Work:
 
     # Out of the cluster, and back
 
-    def drain(self, controller: str, nodes: Sequence[str], *, force: bool) -> None:
-        """Have Slurm give these nodes no more jobs.
+    @contextmanager
+    def drained(self, controller: str, nodes: Sequence[str], *, force: bool) -> Iterator[None]:
+        """These nodes get no new jobs; if what is done meanwhile fails, they take jobs again.
 
         Raises:
             JobsRunError: jobs run on them, and `force` does not say to queue those again.
         """
+        tell = self._tell(controller)
         with self.step("drain") as view:
-            drain.drain(self._tell(controller), nodes, view, force=force)
+            drain.drain(tell, nodes, view, force=force)
+        try:
+            yield
+        except BaseException:
+            self.reporter.note(drain.given_back(tell, nodes))
+            raise
 
     def resume(self, layout: Layout) -> None:
         """Let nodes take jobs again that were drained by us."""
@@ -75,7 +82,14 @@ class Work:
 
     def _tell(self, node: str) -> Tell:
         """What runs a script as root of a node."""
-        return partial(tell.root, self._provider.saver, self._lab, node, ssh_config=self._files.ssh_config)
+        return partial(
+            tell.root,
+            self._provider.saver,
+            self._lab,
+            node,
+            ssh_config=self._files.ssh_config,
+            deadline=drain.DEADLINE,
+        )
 
     # From nothing to machines
 
@@ -124,12 +138,8 @@ class Work:
 
     def boot(self, layout: Layout, actions: Sequence[Action]) -> None:
         """Make, start and remove the machines that these actions name."""
-
-        def nodes(*kinds: Kind) -> list[str]:
-            return [action.node for kind in kinds for action in actions if action.kind == kind]
-
-        made, resized = nodes("create", "recreate"), nodes("resize")
-        started, removed = [*nodes("start"), *resized], nodes("remove", "recreate")
+        made, resized = concerned(actions, "create", "recreate"), concerned(actions, "resize")
+        started, removed = [*concerned(actions, "start"), *resized], concerned(actions, "remove", "recreate")
         if not (made or started or removed):
             self._remember_shapes(layout.definition)
             return

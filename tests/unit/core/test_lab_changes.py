@@ -14,6 +14,7 @@ from labctl.console import silent
 from labctl.definition.loading import load
 from labctl.definition.models import Definition
 from labctl.errors import (
+    HostError,
     JobsRunError,
     LabError,
     VerifyError,
@@ -57,9 +58,17 @@ def test_jobs_keep_a_node_from_going_before_anything_is_touched(world: World) ->
     changed = small("nodes.cpu-1.memory=2048")
     with pytest.raises(JobsRunError):
         up(world, changed)
-    assert world.taken() == ["require", "drain by head"]
+    assert world.taken() == ["require", "drain by head", "resume by head"]
     lab(world, changed).up(silent(), force=True)
     assert "resize cpu-1 1/2048" in world.taken()
+
+
+def test_nodes_take_jobs_again_if_the_change_ends_before_it_begins(world: World) -> None:
+    up(world)
+    world.failing("stage", HostError("the disk is full"))
+    with pytest.raises(HostError):
+        up(world, small("nodes.cpu-1.memory=2048"))
+    assert world.taken() == ["require", "drain by head", "stage", "resume by head"]
 
 
 @pytest.mark.parametrize("step", ["stop", "resize", "start", "await"])

@@ -182,6 +182,8 @@ class World:
         if "State=DRAIN" in script:
             self.provider._call("drain", "by", node)
             return Answer(0, self.jobs, "")
+        if "State=RESUME" in script and self.calls[-1:] != ["converge"]:
+            self.provider._call("resume", "by", node)
         if script == slurm.ASK:
             return Answer(0, self.sinfo(), "")
         if script.startswith("systemctl is-active"):
