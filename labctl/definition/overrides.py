@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +17,7 @@ def apply(tree: Map, overrides: Sequence[str]) -> list[SourceError]:
     """Change `tree` in place, in the given order; what cannot be done is given back.
 
     A path's steps are keys; in a list they are names: of a user, a partition, and for nodes any hostlist,
-    ``@role`` or ``all``.
+    ``@role``, ``@partition`` or ``all``.
     """
     mistakes = []
     for override in overrides:
@@ -83,7 +83,8 @@ def _nodes(items: Seq, of: str, step: str, origin: str) -> Iterator[Map]:
     wanted = _wanted(known, step, origin)
     unknown = sorted(wanted - set(known)) or ([] if wanted else [step])
     if unknown:
-        raise SourceError(origin, f"{of} has no {unknown[0]!r}{instead(unknown[0], known)}")
+        allowed = [*known, "all", *(f"@{group}" for group in _groups(items))]
+        raise SourceError(origin, f"{of} has no {unknown[0]!r}{instead(unknown[0], allowed)}")
     entries = list(zip(items, items.where, strict=True))
     items.clear()
     items.where.clear()
@@ -94,11 +95,18 @@ def _nodes(items: Seq, of: str, step: str, origin: str) -> Iterator[Map]:
                 yield part
 
 
+def _groups(items: Iterable[Any]) -> dict[str, None]:
+    """The roles and partitions of entries."""
+    return dict.fromkeys(
+        str(group) for item in items for key in ("roles", "partitions") for group in listed(item, key)
+    )
+
+
 def _wanted(known: dict[str, Map], step: str, origin: str) -> set[str]:
     if step == "all":
         return set(known)
     if step.startswith("@"):
-        return {name for name, item in known.items() if step[1:] in listed(item, "roles")}
+        return {name for name, item in known.items() if step[1:] in _groups([item])}
     try:
         return set(hostlist.expand(step))
     except ValueError as error:

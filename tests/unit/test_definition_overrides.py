@@ -42,6 +42,7 @@ def test_a_node_in_the_middle() -> None:
 
 def test_nodes_by_role_and_all_nodes() -> None:
     assert sizes("nodes.@slurmd.memory=999")["gpu-0"] == 999
+    assert sizes("nodes.@gpu.memory=998")["gpu-0"] == 998
     assert set(sizes("nodes.all.memory=300").values()) == {300}
 
 
@@ -75,6 +76,8 @@ def test_later_ones_win() -> None:
         ("nodes.cpu-9.memory=512", "nodes has no 'cpu-9'; did you mean 'cpu-"),
         ("nodes.cpu-[0.memory=512", "is not a hostlist"),
         ("nodes.@nobody.memory=512", "nodes has no '@nobody'"),
+        ("nodes.@slurd.memory=512", "nodes has no '@slurd'; did you mean '@slurmd'?"),
+        ("nodes.al.memory=512", "nodes has no 'al'; did you mean 'all'?"),
         ("nodes.cpu-0.memry=512", "unknown key 'memry'; did you mean 'memory'?"),
         ("nodes.cpu-0.memory=100", "at least 256 MiB"),
         ("nodes.cpu-0=512", "is a list"),

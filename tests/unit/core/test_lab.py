@@ -283,22 +283,28 @@ def test_a_node_that_is_not_there_is_named_with_what_there_is(
     assert hint in refused.value.hint
 
 
-def test_ssh_gets_the_labs_configuration_and_the_command_as_it_is(world: World) -> None:
-    config = str(world.home / ".labctl/small/ssh_config")
-    made = lab(world)
-    assert made.ssh_command("cpu-0") == ["ssh", "-F", config, "cpu-0"]
-    assert made.ssh_command("cpu-0", ["ls", "-l", "a b"], user="ann", tty=True) == [
+def test_a_lab_that_was_never_made_cannot_be_reached(world: World) -> None:
+    with pytest.raises(UsageError, match="the lab small was never made") as refused:
+        lab(world).ssh_command("cpu-0")
+    assert refused.value.hint == "labctl up small"
+
+
+def test_ssh_gets_the_labs_configuration_and_the_command_as_it_is(made: World) -> None:
+    config = str(made.home / ".labctl/small/ssh_config")
+    reached = lab(made)
+    assert reached.ssh_command("cpu-0") == ["ssh", "-F", config, "cpu-0"]
+    assert reached.ssh_command("cpu-0", ["ls", "-l", "a b"], user="ann", tty=True) == [
         "ssh", "-F", config, "-t", "-l", "ann", "cpu-0", "--", "ls", "-l", "a b",
     ]  # fmt: skip
-    assert "-T" in made.ssh_command("cpu-0", tty=False)
-    assert made.scp_command(["a b", "c"], "cpu-0:/d", recursive=True) == [
+    assert "-T" in reached.ssh_command("cpu-0", tty=False)
+    assert reached.scp_command(["a b", "c"], "cpu-0:/d", recursive=True) == [
         "scp", "-q", "-F", config, "-r", "--", "a b", "c", "cpu-0:/d",
     ]  # fmt: skip
 
 
-def test_a_script_for_root_gets_the_labs_configuration(world: World) -> None:
-    config = str(world.home / ".labctl/small/ssh_config")
-    argv = lab(world).root_command("cpu-0", "id", "a  b")
+def test_a_script_for_root_gets_the_labs_configuration(made: World) -> None:
+    config = str(made.home / ".labctl/small/ssh_config")
+    argv = lab(made).root_command("cpu-0", "id", "a  b")
     assert argv[:3] == ["ssh", "-F", config]
     assert argv[-1].endswith("sh -c id sh 'a  b'")
 

@@ -21,6 +21,9 @@ NODES = small().machines()
         ("cpu-1 ; head", "head cpu-1"),
         ("cpu-0 cpu-0 @cpu", "cpu-0 cpu-1"),
         ("@slurmctld", "head"),
+        ("head,@slurmd", "head cpu-0 cpu-1"),
+        ("@slurmd!cpu-0", "cpu-1"),
+        ("all!@slurmctld", "cpu-0 cpu-1"),
         ("", ""),
     ],
 )
@@ -32,6 +35,10 @@ def test_each_node_is_meant_once_and_in_the_order_of_the_definition(pattern: str
     ("pattern", "what", "hint"),
     [
         ("head cpu-[1-3]", "small has no node cpu-2, cpu-3", "did you mean cpu-"),
+        ("al", "small has no node al", "did you mean all?"),
+        ("slurmd", "small has no node slurmd", "did you mean @slurmd?"),
+        ("head,@slurm", "small has no group @slurm", "did you mean @slurm"),
+        ("@", "small has no group @", "its groups: "),
         ("xyz", "small has no node xyz", "its nodes: cpu-[0-1],head"),
         ("head @slurm", "small has no group @slurm", "did you mean @slurm"),
         ("@xyz", "small has no group @xyz", "its groups: @ldap_server, @nfs_server, @slurmctld, @slurmd, @cpu"),
