@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
-from labctl import (
-    finding,
-    folders,
-    layouts,
-    providers,
-    refusals,
-    selection,
-    snapshots,
-    status,
-    target,
-)
+from labctl import refusals, snapshots, target
 from labctl.console import Reporter
-from labctl.definition import loading
-from labctl.definition.models import Definition
-from labctl.errors import DamagedError, DefinitionError, LabError, SnapshotError
-from labctl.files import LabFiles, Record
+from labctl.errors import DamagedError, LabError, SnapshotError
+from labctl.files import Record
 from labctl.finding import LabSummary
 from labctl.keeping import Keeper
+from labctl.known import KnownLab
 from labctl.observing import observed
 from labctl.plan import Action, Wanted, concerned, plan
-from labctl.providers.base import Found, Provider
 from labctl.render.layout import Layout
 from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
@@ -35,8 +22,6 @@ from labctl.steps import boot, machines
 from labctl.steps.converge import ConvergeResult
 from labctl.steps.snapshot import Saved
 from labctl.steps.verify import Level, VerifyResult
-from labctl.troubles import Trouble
-from labctl.ways import Ways
 from labctl.work import Work
 
 __all__ = ["Lab", "LabStatus", "LabSummary", "UpResult"]
@@ -52,94 +37,8 @@ class UpResult:
     verify: VerifyResult | None
 
 
-class Lab(Ways):
-    """One lab, whatever state it is in."""
-
-    def __init__(
-        self,
-        name: str,
-        directory: Path,
-        definition: Definition | None,
-        provider: str = "auto",
-        origin: str = "",
-    ) -> None:
-        self.name = name
-        self.directory = directory
-        self.files = LabFiles(directory)
-        self._definition = definition
-        self._wanted_provider = provider
-        self._origin = origin or name
-        self._provider: Provider | None = None
-        self._broken: DefinitionError | None = None
-
-    @classmethod
-    def define(
-        cls, definition: Definition, *, base: Path, name: str | None = None, provider: str = "auto"
-    ) -> Lab:
-        """The lab of a definition. Nothing is touched yet."""
-        origin = definition.name
-        if name:
-            definition = loading.loads(loading.dump(definition), overrides=[f"name={name}"])
-        return cls(definition.name, base / folders.FOLDER / definition.name, definition, provider, origin)
-
-    @classmethod
-    def find(cls, name: str | None, *, base: Path) -> Lab:
-        """An existing lab: by its files here or above, or by its machines.
-
-        Raises:
-            UsageError: there is none of that name, or more than one to choose from.
-        """
-        return cls._at(finding.folder(name, base))
-
-    @classmethod
-    def _at(cls, directory: Path) -> Lab:
-        """The lab in a folder. One whose definition is broken is a lab as well: it can be looked at and destroyed."""
-        try:
-            return cls(directory.name, directory, LabFiles(directory).load())
-        except DefinitionError as error:
-            lab = cls(directory.name, directory, None)
-            lab._broken = error
-            return lab
-
-    @classmethod
-    def of(cls, saved: Snapshot, *, base: Path) -> Lab:
-        """The lab that a snapshot is of: where it is, or in a new folder if it was destroyed."""
-        known = folders.find(base, saved.lab) or next(
-            (lab.directory for lab in cls.all() if lab.name == saved.lab), None
-        )
-        return cls(saved.lab, known or base / folders.FOLDER / saved.lab, None)
-
-    @classmethod
-    def all(cls, base: Path | None = None) -> tuple[LabSummary, ...]:
-        """Every lab of this host, found by its machines, and by its files in ``base`` and above."""
-        return finding.summaries(base)
-
-    @property
-    def definition(self) -> Definition:
-        """What the lab shall be.
-
-        Raises:
-            DefinitionError: somebody has broken it.
-            UsageError: its files are gone, so nobody knows.
-        """
-        if self._broken:
-            raise self._broken
-        if self._definition is None:
-            raise refusals.without_files(self.name, self.files)
-        return self._definition
-
-    @property
-    def provider(self) -> Provider:
-        """Who makes the machines."""
-        if self._provider is None:
-            self._provider = providers.choose(self._provider_wanted())
-        return self._provider
-
-    def _provider_wanted(self) -> str:
-        """Libvirt, virtualbox or auto: as the user, the lab or its definition says."""
-        if self._wanted_provider != "auto":
-            return self._wanted_provider
-        return self.files.record().provider or (self._definition.provider if self._definition else "auto")
+class Lab(KnownLab):
+    """One lab, and all that can be done to it."""
 
     # From wherever the lab is to where it shall be
 
@@ -295,39 +194,6 @@ class Lab(Ways):
             self.provider.destroy(self.name, self.directory)
             self.files.remove()
 
-    # What it is
-
-    def status(self, *, services: bool = False) -> LabStatus:
-        """The lab as it is now; quick, and needs no lock. With its services every node is asked for them."""
-        broken, gone = f"{self.files.definition} is broken", refusals.without_files(self.name, self.files)
-        return status.look(
-            self.name,
-            self._definition,
-            self.files,
-            self.provider,
-            self._found(),
-            unknown=Trouble(broken if self._broken else "its files are gone", gone.hint),
-            with_services=services,
-        )
-
-    def nodes(self, pattern: str) -> tuple[str, ...]:
-        """The nodes meant by a hostlist, ``@role`` or ``all``, in the order of the definition.
-
-        Raises:
-            UsageError: the pattern cannot be read or names what is not there.
-        """
-        return selection.select(self.name, self.definition.machines(), pattern)
-
-    def layout(self) -> Layout:
-        """Where each machine is, as it was decided when the lab was made.
-
-        Raises:
-            UsageError: it was never made.
-        """
-        record = self.files.record()
-        refusals.never_made(self.name, record)
-        return layouts.read(record, self.files, self.definition, lab=self.name, pool=self.provider.pool)
-
     # The steps
 
     def _carry_out(self, actions: Sequence[Action], work: Work, *, force: bool) -> VerifyResult | None:
@@ -400,16 +266,6 @@ class Lab(Ways):
         return work.settle(lambda: self.status().problems, layout.driver)
 
     # Small things
-
-    def _found(self) -> list[Found]:
-        return [machine for machine in self.provider.found() if machine.lab == self.name]
-
-    def _there(self) -> list[str]:
-        """The nodes that have a machine, whatever it does."""
-        return [machine.node for machine in self._found()]
-
-    def _running(self) -> frozenset[str]:
-        return frozenset(machine.node for machine in self._found() if machine.state == "running")
 
     def _check(self) -> None:
         """Refuse, before anything is touched, what cannot be made on this host or under this name."""

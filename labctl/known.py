@@ -1,0 +1,150 @@
+"""A lab as it is: where it is, what it shall be, how it does, and the ways into it. Nothing is done to it here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from labctl import finding, folders, layouts, providers, refusals, selection, status
+from labctl.definition import loading
+from labctl.definition.models import Definition
+from labctl.errors import DefinitionError
+from labctl.files import LabFiles
+from labctl.finding import LabSummary
+from labctl.providers.base import Found, Provider
+from labctl.render.layout import Layout
+from labctl.snapshots import Snapshot
+from labctl.status import LabStatus
+from labctl.troubles import Trouble
+from labctl.ways import Ways
+
+
+class KnownLab(Ways):
+    """One lab, whatever state it is in."""
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        definition: Definition | None,
+        provider: str = "auto",
+        origin: str = "",
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self.files = LabFiles(directory)
+        self._definition = definition
+        self._wanted_provider = provider
+        self._origin = origin or name
+        self._provider: Provider | None = None
+        self._broken: DefinitionError | None = None
+
+    @classmethod
+    def define(
+        cls, definition: Definition, *, base: Path, name: str | None = None, provider: str = "auto"
+    ) -> Self:
+        """The lab of a definition. Nothing is touched yet."""
+        origin = definition.name
+        if name:
+            definition = loading.loads(loading.dump(definition), overrides=[f"name={name}"])
+        return cls(definition.name, base / folders.FOLDER / definition.name, definition, provider, origin)
+
+    @classmethod
+    def find(cls, name: str | None, *, base: Path) -> Self:
+        """An existing lab: by its files here or above, or by its machines.
+
+        Raises:
+            UsageError: there is none of that name, or more than one to choose from.
+        """
+        return cls._at(finding.folder(name, base))
+
+    @classmethod
+    def _at(cls, directory: Path) -> Self:
+        """The lab in a folder. One whose definition is broken is a lab as well: it can be looked at and destroyed."""
+        try:
+            return cls(directory.name, directory, LabFiles(directory).load())
+        except DefinitionError as error:
+            lab = cls(directory.name, directory, None)
+            lab._broken = error
+            return lab
+
+    @classmethod
+    def of(cls, saved: Snapshot, *, base: Path) -> Self:
+        """The lab that a snapshot is of: where it is, or in a new folder if it was destroyed."""
+        known = folders.find(base, saved.lab) or next(
+            (lab.directory for lab in cls.all() if lab.name == saved.lab), None
+        )
+        return cls(saved.lab, known or base / folders.FOLDER / saved.lab, None)
+
+    @classmethod
+    def all(cls, base: Path | None = None) -> tuple[LabSummary, ...]:
+        """Every lab of this host, found by its machines, and by its files in ``base`` and above."""
+        return finding.summaries(base)
+
+    @property
+    def definition(self) -> Definition:
+        """What the lab shall be.
+
+        Raises:
+            DefinitionError: somebody has broken it.
+            UsageError: its files are gone, so nobody knows.
+        """
+        if self._broken:
+            raise self._broken
+        if self._definition is None:
+            raise refusals.without_files(self.name, self.files)
+        return self._definition
+
+    @property
+    def provider(self) -> Provider:
+        """Who makes the machines."""
+        if self._provider is None:
+            self._provider = providers.choose(self._provider_wanted())
+        return self._provider
+
+    def _provider_wanted(self) -> str:
+        """Libvirt, virtualbox or auto: as the user, the lab or its definition says."""
+        if self._wanted_provider != "auto":
+            return self._wanted_provider
+        return self.files.record().provider or (self._definition.provider if self._definition else "auto")
+
+    def status(self, *, services: bool = False) -> LabStatus:
+        """The lab as it is now; quick, and needs no lock. With its services every node is asked for them."""
+        broken, gone = f"{self.files.definition} is broken", refusals.without_files(self.name, self.files)
+        return status.look(
+            self.name,
+            self._definition,
+            self.files,
+            self.provider,
+            self._found(),
+            unknown=Trouble(broken if self._broken else "its files are gone", gone.hint),
+            with_services=services,
+        )
+
+    def nodes(self, pattern: str) -> tuple[str, ...]:
+        """The nodes meant by a hostlist, ``@role`` or ``all``, in the order of the definition.
+
+        Raises:
+            UsageError: the pattern cannot be read or names what is not there.
+        """
+        return selection.select(self.name, self.definition.machines(), pattern)
+
+    def layout(self) -> Layout:
+        """Where each machine is, as it was decided when the lab was made.
+
+        Raises:
+            UsageError: it was never made.
+        """
+        record = self.files.record()
+        refusals.never_made(self.name, record)
+        return layouts.read(record, self.files, self.definition, lab=self.name, pool=self.provider.pool)
+
+    def _found(self) -> list[Found]:
+        return [machine for machine in self.provider.found() if machine.lab == self.name]
+
+    def _there(self) -> list[str]:
+        """The nodes that have a machine, whatever it does."""
+        return [machine.node for machine in self._found()]
+
+    def _running(self) -> frozenset[str]:
+        return frozenset(machine.node for machine in self._found() if machine.state == "running")
