@@ -98,13 +98,19 @@ def collect(cluster: Cluster, since: float, folder: Path) -> list[Path]:
         lines.setdefault(node, []).append(
             f"(its logs could not be read to their end: {outcome.stderr.strip()})"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     paths = []
     for node, said in lines.items():
         path = folder / f"{node}.log"
         path.write_text("\n".join(said) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def make(folder: Path) -> None:
+    """Have a folder for logs, which no version control takes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n")
 
 
 def folder_name(test: str) -> str:

@@ -234,6 +234,7 @@ class Labs:
             return None
         with suppress(OSError, shutil.Error):  # a console's log is QEMU's
             shutil.copytree(logs, kept, dirs_exist_ok=True)
+            (kept / ".gitignore").write_text("*\n")
         return kept
 
     def _remove(self, cluster: TestCluster) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,3 +184,32 @@ def test_an_answer_is_parted_from_what_was_said() -> None:
     assert slurm.called(Outcome(0, "a\nb\n\nmark:aGk=\n", ""), "mark:").answer == b"hi"
     assert slurm.called(Outcome(0, "a\nb\n\nmark:aGk=\n", ""), "mark:").stdout == "a\nb\n"
     assert slurm.called(SimpleNamespace(exit_code=1, stdout="a", stderr="e"), "mark:").answer is None  # type: ignore[arg-type]
+
+
+def _pythons() -> list[str]:
+    """Other Pythons of this host that run."""
+    found = [shutil.which(f"python3.{minor}") for minor in range(6, 16) if minor != sys.version_info[1]]
+    return [
+        path
+        for path in found
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+    ]
+
+
+@pytest.mark.skipif(not _pythons(), reason="this host has one Python alone")
+def test_nodes_may_have_another_python(cluster: Cluster) -> None:
+    scale = {"by": 2}
+
+    def version(number: int) -> tuple[int, list[int]]:
+        return number * scale["by"], list(sys.version_info[:2])
+
+    def fails() -> None:
+        raise ValueError("over there")
+
+    for python in _pythons():
+        doubled, (_, minor) = cluster.on("a", python=python)(version)(21).return_value
+        assert doubled == 42
+        assert minor != sys.version_info[1]
+        with pytest.raises(ValueError, match="over there") as caught:
+            cluster.on("a", python=python)(fails)()
+        assert f"(Python 3.{minor}" in caught.value.__notes__[0]
