@@ -6,6 +6,7 @@ python3 -c LOADER BYTES MARK DEADLINE   from standard input; the answer is the l
 
 import __future__
 
+import ast
 import base64
 import importlib
 import linecache
@@ -83,11 +84,24 @@ def _source(module: str, filename: str, line: int, text: str) -> None:
     known += ["\n"] * (line - 1 + len(lines) - len(known))
     known[line - 1 : line - 1 + len(lines)] = lines
     cache[filename] = (sum(map(len, known)), None, known, filename)
-    # The names in annotations may be of things that did not come along.
-    flags = getattr(getattr(__future__, "annotations", None), "compiler_flag", 0)
     indented = text[:1] in (" ", "\t")
     code = "\n" * (line - 2) + "if 1:\n" + text if indented else "\n" * (line - 1) + text
-    exec(compile(code, filename, "exec", flags, True), _module(module).__dict__)  # noqa: S102
+    exec(_compiled(code, filename), _module(module).__dict__)  # noqa: S102
+
+
+def _compiled(code: str, filename: str) -> Any:
+    """Annotations are not evaluated: they may name what did not come along, or what this Python does not know."""
+    if hasattr(__future__, "annotations"):
+        return compile(code, filename, "exec", __future__.annotations.compiler_flag, True)
+    tree = ast.parse(code, filename)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.copy_location(ast.Tuple([], ast.Load()), node)
+    return compile(tree, filename, "exec", 0, True)
 
 
 def _import(module: str, alias: str, origin: str, attribute: str) -> None:
