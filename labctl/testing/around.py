@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -118,18 +118,17 @@ def folder_name(test: str) -> str:
     return re.sub(r"[^\w.=,-]+", "_", test).strip("_")[-150:]
 
 
-Report = Callable[[str, str], object]
-
-
 @contextmanager
-def failures(clusters: Sequence[Cluster], jobs: list[Job], folder: Path, report: Report) -> Iterator[None]:
+def failures(
+    clusters: Sequence[Cluster], jobs: list[Job], folder: Path, said: list[tuple[str, str]]
+) -> Iterator[None]:
     """If what is inside fails, say what became of its jobs and where the nodes' logs are.
 
     Args:
         clusters: that it uses.
         jobs: has those that it submitted, once it has ended.
         folder: for the logs.
-        report: is handed a headline and text.
+        said: gets headlines, each with its text.
     """
     begun = time.time()
     try:
@@ -138,13 +137,13 @@ def failures(clusters: Sequence[Cluster], jobs: list[Job], folder: Path, report:
         raise
     except BaseException:
         if jobs:
-            report("Slurm jobs of the test", told(jobs))
+            said.append(("Slurm jobs", told(jobs)))
         for cluster in clusters:
             try:
                 paths = collect(cluster, begun, folder)
             except (LabError, OSError) as error:
-                report("labctl", f"the logs of {cluster.name} could not be collected: {error}")
+                said.append(("logs of nodes", f"those of {cluster.name} could not be collected: {error}"))
             else:
                 if paths:
-                    report("labctl", "\n".join(["the nodes' logs:", *map(str, paths)]))
+                    said.append(("logs of nodes", "\n".join(map(str, paths))))
         raise

@@ -7,7 +7,6 @@ import tempfile
 import uuid
 from collections.abc import Generator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +50,7 @@ _MARKERS = (
     f"integration_test: a test that is run with {_INTEGRATION} only",
 )
 _OURS = pytest.StashKey[bool]()  # --run-integration is ours, and not the project's
+_SAID = pytest.StashKey[list[tuple[str, str]]]()  # of a test that failed: headlines and text
 _RESET = pytest.StashKey[bool]()  # of a node: its lab was reset
 
 
@@ -179,14 +179,23 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     with ExitStack() as stack:
         for lab in used:
             stack.enter_context(ours.at_work(lab))
-        report = partial(item.add_report_section, "call")
-        stack.enter_context(around.failures([*used.values()], jobs, folder, report))
+        said = item.stash.setdefault(_SAID, [])
+        stack.enter_context(around.failures([*used.values()], jobs, folder, said))
         stack.enter_context(around.jobs_end([*used.values()], jobs))
         stack.enter_context(around.deadline(_deadline(item)))
         for cluster in used.values():
             stack.callback(config.hook.pytest_labctl_after_test, cluster=cluster, item=item)
             config.hook.pytest_labctl_before_test(cluster=cluster, item=item)
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put what is known of a failure into the report."""
+    report = yield
+    if report.when == "call":
+        report.sections.extend(item.stash.setdefault(_SAID, []))
+    return report
 
 
 @pytest.hookimpl(trylast=True)

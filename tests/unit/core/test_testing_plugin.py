@@ -206,7 +206,9 @@ def test_a_test_that_hangs_is_cut_off_and_its_jobs_are_cancelled(
     )
     result = run(project)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*the test did not end within 600 s*", "*job 7: was not waited for*"])
+    result.stdout.fnmatch_lines(
+        ["*the test did not end within 600 s*", "*-- Slurm jobs --*", "*job 7: was not waited for*"]
+    )
     assert cancelled == ["7"]
 
 
@@ -221,7 +223,7 @@ def test_a_test_that_fails_names_the_nodes_logs(
     project.makepyfile(test_a="def test_it(slurm_cluster): assert False\ndef test_that(slurm_cluster): pass")
     result = run(project, "--labctl-logs", "kept")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["the nodes' logs:", "*/kept/test_a.py_test_it/cpu-0.log"])
+    result.stdout.fnmatch_lines(["*-- logs of nodes --*", "*/kept/test_a.py_test_it/cpu-0.log"])
 
 
 def test_the_project_s_hooks_are_called(project: pytest.Pytester) -> None:
