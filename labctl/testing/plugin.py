@@ -194,7 +194,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Put what is known of a failure into the report."""
     report = yield
     if report.when == "call":
-        report.sections.extend(item.stash.setdefault(_SAID, []))
+        said = item.stash.get(_SAID, None)
+        report.sections.extend(said or ())
     return report
 
 
