@@ -171,6 +171,8 @@ class Labs:
 
     def _given(self, wanted: Wanted) -> Taken:
         """The lab that the user names, if it is enough."""
+        if wanted.changes:
+            raise NotEnoughError(f"the test wants a lab of its own: {wanted}", hint=f"unset {VARIABLE}")
         cluster = TestCluster.from_env(directory=self.settings.root)
         self._attach(cluster)
         wants = _counts(TestCluster(preset=wanted.preset, **dict(wanted.changes)).lab)

@@ -185,7 +185,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         stack.enter_context(around.deadline(_deadline(item)))
         for cluster in used.values():
             stack.callback(config.hook.pytest_labctl_after_test, cluster=cluster, item=item)
+            stack.callback(cluster.hooks.call, "after_test", cluster)
             config.hook.pytest_labctl_before_test(cluster=cluster, item=item)
+            cluster.hooks.call("before_test", cluster)
         return (yield)
 
 

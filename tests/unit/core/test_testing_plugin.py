@@ -239,10 +239,21 @@ def test_the_project_s_hooks_are_called(project: pytest.Pytester) -> None:
         def pytest_labctl_after_test(cluster, item): note("after", item.name)
         """
     )
-    project.makepyfile("def test_it(slurm_cluster): assert 0\ndef test_none(): pass")
-    run(project).assert_outcomes(failed=1, passed=1)
+    project.makepyfile(
+        """
+        import pytest
+        from conftest import note
+        @pytest.fixture(scope="session", autouse=True)
+        def own(slurm_cluster):
+            slurm_cluster.hook("before_test")(lambda cluster: note("own before"))
+            slurm_cluster.hook("after_test")(lambda cluster: note("own after"))
+        def test_it(slurm_cluster): assert 0
+        """
+    )
+    run(project).assert_outcomes(failed=1)
     assert (project.path / "noted").read_text().splitlines() == [
-        *("before_start", "after_start cpu-0", "before test_it", "after test_it", "before_stop")
+        *("before_start", "after_start cpu-0", "before test_it", "own before"),
+        *("own after", "after test_it", "before_stop"),
     ]
 
 
@@ -271,14 +282,17 @@ def test_the_lab_that_the_user_names_is_used_and_left_alone(
         def test_more(slurm_cluster_multi): pass
         @pytest.mark.labctl(reset=True)
         def test_reset(slurm_cluster): pass
+        @pytest.mark.labctl_matrix(box=["debian-12"])
+        def test_box(slurm_cluster): pass
         """
     )
     result = run(project, "-rs")
-    result.assert_outcomes(passed=2, skipped=2)
+    result.assert_outcomes(passed=2, skipped=3)
     result.stdout.fnmatch_lines_random(
         [
             "*it has 1 nodes that compute, and multi-node has 2; unset SLURM_TEST_CLUSTER",
             "*resets its lab, and*is yours*",
+            "*the test wants a lab of its own: cpu, box=debian-12; unset SLURM_TEST_CLUSTER",
         ]
     )
     assert world.taken() == []
