@@ -8,7 +8,7 @@ from typing import Self
 from labctl import finding, folders, layouts, providers, refusals, selection, status
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import DefinitionError
+from labctl.errors import DefinitionError, HostError
 from labctl.files import LabFiles
 from labctl.finding import LabSummary
 from labctl.providers.base import Found, Provider
@@ -128,6 +128,13 @@ class KnownLab(Ways):
             UsageError: the pattern cannot be read or names what is not there.
         """
         return selection.select(self.name, self.definition.machines(), pattern)
+
+    def taken(self) -> dict[str, int]:
+        """MiB that nodes have which run already; none where nobody can be asked."""
+        try:
+            return refusals.taken(self.definition, self.files.record().made_with(), self._running())
+        except HostError:
+            return {}
 
     def layout(self) -> Layout:
         """Where each machine is, as it was decided when the lab was made.

@@ -29,12 +29,16 @@ def unfit_host(
     except HostError:
         host.require(definition, provider)
         raise
-    taken = {
+    host.require(definition, provider, taken(definition, shapes, up))
+
+
+def taken(definition: Definition, shapes: Mapping[str, Shape], up: Collection[str]) -> dict[str, int]:
+    """MiB that the nodes have which run already, as they were made."""
+    return {
         node.name: shapes[node.name].memory if node.name in shapes else node.memory
         for node in definition.machines()
         if node.name in up
     }
-    host.require(definition, provider, taken)
 
 
 def foreign(lab: str, directory: Path, machines: Sequence[Found]) -> None:

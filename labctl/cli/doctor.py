@@ -23,12 +23,12 @@ def run(
     """Check whether this host can run a whole lab, and say how to mend it. Exits with 3 if it cannot."""
     from labctl import groups, host  # noqa: PLC0415 - libvirt comes with it
 
-    definition = wanted(source, name="", overrides=overrides).definition
-    checks = host.checks(definition)
+    lab = wanted(source, name="", overrides=overrides)
+    checks = host.checks(lab.definition, lab.taken())
     if fix and any(check.ok is False or check.commands for check in checks):
         host.fix(checks, state.reporter())
         groups.take_effect()
-        checks = host.checks(definition)
+        checks = host.checks(lab.definition, lab.taken())
     if as_json:
         show.as_json(checks)
     else:

@@ -14,11 +14,15 @@ from labctl.host.repair import fix
 __all__ = ["Check", "checks", "fix", "require"]
 
 
-def checks(definition: Definition) -> tuple[Check, ...]:
-    """All checks of this host, and whether the whole lab fits."""
+def checks(definition: Definition, taken: Mapping[str, int] = room.NOTHING) -> tuple[Check, ...]:
+    """All checks of this host, and whether the whole lab fits; ``taken`` is as for `require`."""
     provider = providers.which(definition.provider)
-    fits = [room.memory(definition, provider), room.cpus(definition), room.disk(definition, provider)]
-    fits.append(room.open_files(definition))
+    fits = [
+        room.memory(definition, provider, taken),
+        room.cpus(definition),
+        room.disk(definition, provider, taken),
+        room.open_files(definition),
+    ]
     if provider == "virtualbox":
         return (programs.for_virtualbox(), *fits)
     answers = virtualisation.libvirt()

@@ -190,6 +190,9 @@ class FakeLab:
         munge = tuple(Service("munge", node) for node in ("cpu-0", "cpu-1"))
         return Status(services=(Service("slurmctld", "slurmctld-0", "active", "10.20.30.10:6817"), *munge))
 
+    def taken(self) -> dict[str, int]:
+        return {}
+
     def start(self, reporter: Any, nodes: str = "") -> None:
         self._do(f"start {nodes}", reporter)
 

@@ -220,7 +220,7 @@ def check(ok: bool | None) -> SimpleNamespace:
 )
 def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch, ok: bool | None, word: str, code: int) -> None:
     fixed: list[str] = []
-    host = SimpleNamespace(checks=lambda _: (check(ok),), fix=lambda *_: fixed.append("fixed"))
+    host = SimpleNamespace(checks=lambda *_: (check(ok),), fix=lambda *_: fixed.append("fixed"))
     monkeypatch.setattr("labctl.host", host, raising=False)
     monkeypatch.setitem(sys.modules, "labctl.host", host)
     run = cli("doctor", "--fix")

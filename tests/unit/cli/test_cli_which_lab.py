@@ -95,7 +95,7 @@ def test_doctor_knows_an_existing_lab_as_well(
     cli: Cli, lab: FakeLab, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(work, "play")
-    monkeypatch.setitem(sys.modules, "labctl.host", SimpleNamespace(checks=lambda _: ()))
+    monkeypatch.setitem(sys.modules, "labctl.host", SimpleNamespace(checks=lambda *_: ()))
     monkeypatch.setattr("labctl.host", sys.modules["labctl.host"], raising=False)
     assert cli("doctor", "play").code == 0
     assert nodes(lab) == ["own"]

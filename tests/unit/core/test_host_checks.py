@@ -109,6 +109,15 @@ def test_limits_that_are_too_low_are_raised(good: Host, reporter: BaseReporter) 
     assert good.programs.calls("sysctl") == ["fs.inotify.max_user_instances=128"]
 
 
+def test_machines_that_run_have_their_memory_and_their_disks(good: Host) -> None:
+    good.memory(512)
+    good.free_disk = 0
+    bare = by_name(checks(small()))
+    assert (bare["memory"].ok, bare["disk"].ok) == (False, False)
+    running = by_name(checks(small(), {"head": 768, "cpu-0": 1024, "cpu-1": 1024}))
+    assert (running["memory"].ok, running["disk"].ok) == (True, True)
+
+
 def test_files_are_counted_for_all_nodes(good: Host) -> None:
     good.files = 256 + 3 * 32
     assert check("open files").ok

@@ -10,7 +10,7 @@ from small_lab import SMALL, lab, small, up
 from worlds import FakeProvider, World
 
 from labctl.console import BaseReporter
-from labctl.errors import BootError, DefinitionError, LabError, LockedError, UsageError
+from labctl.errors import BootError, DefinitionError, HostError, LabError, LockedError, UsageError
 from labctl.lab import Lab
 
 
@@ -329,6 +329,17 @@ def test_services_are_asked_of_the_nodes_that_run(made: World) -> None:
     now = lab(made).status(services=True)
     assert now.problems == ("slapd on head is failed",)
     assert "labctl logs --name small head -u slapd" in now.hints[0]
+
+
+def test_what_runs_has_its_memory_as_it_was_made(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.provider.machines["small", "cpu-1"] = "stopped"
+    assert lab(made, small("nodes.@slurmd.memory=2048")).taken() == {"head": 768, "cpu-0": 1024}
+
+    def nobody(_: object) -> None:
+        raise HostError("libvirt does not answer")
+
+    monkeypatch.setattr("labctl.providers.choose", nobody)
+    assert lab(made).taken() == {}
 
 
 def test_how_to_get_in_is_said_while_there_is_a_way(made: World) -> None:
