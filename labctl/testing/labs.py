@@ -13,7 +13,7 @@ import filelock
 import platformdirs
 import tenacity
 
-from labctl import console
+from labctl import console, folders
 from labctl.errors import LabError, LockedError, UsageError
 from labctl.lab import Lab
 from labctl.testing.hooks import EVENTS, Event
@@ -128,7 +128,7 @@ class Labs:
         if not self.settings.last:
             return
         for note in sorted(self.settings.run.glob("*.lab")):
-            with suppress(UsageError):  # it is gone
+            if (self.settings.root / folders.FOLDER / note.stem).exists():
                 self._remove(self._cluster(Lab.find(note.stem, base=self.settings.root)))
         shutil.rmtree(self.settings.run, ignore_errors=True)
 
@@ -201,14 +201,19 @@ class Labs:
         if not use.share(_UP):
             raise LabError(f"{name} is being removed by another process since {_UP:.0f} s")
         try:
-            with filelock.FileLock(_folder() / f"{name}.up", timeout=_UP):
-                self._bring_up(cluster)
-        except filelock.Timeout as error:
-            raise LabError(f"another process has not brought {name} up within {_UP:.0f} s") from error
+            self._await_turn(cluster)
         except BaseException:
             use.release()
             raise
         return Taken(cluster, ours=True, use=use, busy=busy)
+
+    def _await_turn(self, cluster: TestCluster) -> None:
+        """Bring it up when no other process does; to the next one it is up then."""
+        try:
+            with filelock.FileLock(_folder() / f"{cluster.name}.up", timeout=_UP):
+                self._bring_up(cluster)
+        except filelock.Timeout as error:
+            raise LabError(f"another process has not brought {cluster.name} up within {_UP:.0f} s") from error
 
     def _bring_up(self, cluster: TestCluster) -> None:
         failed = self._failed(cluster.name)
@@ -221,13 +226,18 @@ class Labs:
         try:
             cluster.start()
         except BaseException as error:
-            failed.write_text(str(error).partition("\n")[0] or type(error).__name__)
-            logs = self._keep_logs(cluster)
-            if not self.settings.keep:
-                cluster.destroy()
-            if isinstance(error, LabError) and logs:
-                error.hint = f"{error.hint}\nits logs: {logs}".strip()
+            if cluster.lab.files.definition.is_file():
+                self._give_up(cluster, error)
             raise
+
+    def _give_up(self, cluster: TestCluster, error: BaseException) -> None:
+        """Nothing is left of a lab that has not come up but its logs."""
+        self._failed(cluster.name).write_text(str(error).partition("\n")[0] or type(error).__name__)
+        logs = self._keep_logs(cluster)
+        if not self.settings.keep:
+            cluster.destroy()
+        if isinstance(error, LabError) and logs:
+            error.hint = f"{error.hint}\nits logs: {logs}".strip()
 
     def _keep_logs(self, cluster: TestCluster) -> Path | None:
         """The logs of a lab that did not come up, which go with it."""
