@@ -38,7 +38,7 @@ _LOADER = (
     "import sys;b=sys.stdin.buffer;r={'__name__':'runner'};"
     "exec(compile(b.read(int(sys.argv[1])),'runner.py','exec'),r);r['over_pipes'](b.read(),*sys.argv[2:])"
 )
-_SUBMIT = 'mkdir -p "$HOME/{folder}/{job}" && cd "$HOME/{folder}/{job}" && tar x && sbatch --parsable {words}'
+_SUBMIT = 'mkdir -p "$HOME/{folder}/{job}" && cd "$HOME/{folder}/{job}" && tar xf - && sbatch --parsable {words}'
 # A job that Slurm itself has forgotten may still be in its accounts, if there are any.
 _LOOK = (
     "scontrol show job {job} 2>/dev/null"
