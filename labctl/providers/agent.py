@@ -106,6 +106,10 @@ def _command(domain: Any, name: str, arguments: dict[str, Any]) -> Any:
         answer = libvirt_qemu.qemuAgentCommand(domain, request, _ANSWER, 0)
     except libvirt.libvirtError as error:
         raise NoAgentError(f"the guest agent of {domain.name()} does not answer", why=str(error)) from error
+    except SystemError as error:  # what Python makes of a Ctrl-C that came while libvirt called it back
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
     return json.loads(answer)["return"]
 
 

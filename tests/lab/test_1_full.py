@@ -74,6 +74,14 @@ def test_status_shows_nodes_partitions_and_no_problem(full: User) -> None:
     assert {node["slurm"] for node in now["nodes"] if "slurmd" in node["roles"]} == {"idle"}
     assert [(part["name"], part["default"]) for part in now["partitions"]] == [("cpu", True), ("gpu", False)]
     assert now["uptime_seconds"] > 0
+    assert {service["name"] for service in now["services"]} >= {
+        "slapd",
+        "nfs-server",
+        "slurmctld",
+        "slurmd",
+        "munge",
+    }
+    assert {service["state"] for service in now["services"]} == {"active"}
 
 
 def test_list_finds_the_lab_and_its_folder(full: User) -> None:

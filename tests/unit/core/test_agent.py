@@ -149,3 +149,16 @@ def test_the_suite_asks_a_node_by_its_name(
         agent.ask("cpu-0", "true", stdin="", deadline=5)
     with pytest.raises(OSError, match="not found"):
         agent.ask("cpu-9", "true", stdin="", deadline=5)
+
+
+def test_an_interrupt_within_libvirt_is_an_interrupt(
+    hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python itself reports one that comes while libvirt, which returns something all the same, calls it back."""
+
+    def interrupted(*_: object) -> None:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(libvirt_qemu, "qemuAgentCommand", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.run(machine(hypervisor, "full", "cpu-0"), "true")
