@@ -38,7 +38,9 @@ _LOADER = (
     "import sys;b=sys.stdin.buffer;r={'__name__':'runner'};"
     "exec(compile(b.read(int(sys.argv[1])),'runner.py','exec'),r);r['over_pipes'](b.read(),*sys.argv[2:])"
 )
-_SUBMIT = 'mkdir -p "$HOME/{folder}/{job}" && cd "$HOME/{folder}/{job}" && tar xf - && sbatch --parsable {words}'
+_SUBMIT = (
+    'mkdir -p "$HOME/{folder}/{job}" && cd "$HOME/{folder}/{job}" && tar xf - && sbatch --parsable {words}'
+)
 # A job that Slurm itself has forgotten may still be in its accounts, if there are any.
 _LOOK = (
     "scontrol show job {job} 2>/dev/null"
@@ -54,6 +56,7 @@ class SlurmBackend:
     def __init__(self, lab: Lab, user: str = "") -> None:
         self.lab = lab
         self._user = user
+        self._written: dict[str, tuple[str, str, str]] = {}  # by job: its output, its errors, its answer
 
     def connection(self) -> Connection:
         """See `Backend.connection`."""
@@ -103,18 +106,19 @@ class SlurmBackend:
                 or "it is over since longer than MinJobAge, and there is no accounting",
                 hint="look at jobs before that, or set vars.slurm_common_config.MinJobAge",
             )
+        if paths := written(done.stdout):
+            self._written[job_id] = paths
         return found
 
     def output(self, job_id: str) -> Output:
-        """See `Backend.output`."""
-        shown = self._on_controller(f"scontrol show job {job_id}")
-        facts = dict(re.findall(r"^   (StdOut|StdErr|Command)=(.*)$", shown.stdout, re.MULTILINE))
-        if shown.exit_code or not facts:
-            raise JobError(
-                f"Slurm does not know any more where the job {job_id} wrote to", why=shown.stderr.strip()
-            )
-        folder = str(Path(facts.get("Command", "").split(" ")[0]).parent)
-        paths = [facts.get("StdOut", ""), facts.get("StdErr", ""), f"{folder}/answer"]
+        """See `Backend.output`; where it is was seen at the first look.
+
+        Raises:
+            JobError: Slurm does not know it any more, and nobody has looked before.
+        """
+        if job_id not in self._written:
+            self.look(job_id)
+        paths = self._written.get(job_id, ("", "", ""))
         told = self._on_controller(shlex.join(["sh", "-c", _READ, "sh", *paths])).stdout.split("\n")
         out, err, answer = (base64.b64decode(text) for text in told[:3])
         return Output(out.decode(errors="replace"), err.decode(errors="replace"), answer or None)
@@ -192,6 +196,15 @@ def parse(text: str) -> Look | None:
         state, reason, code_, nodes = fields
         return _look(state.split(" ")[0], reason, tuple(code_.split(":")), nodes)
     return None
+
+
+def written(text: str) -> tuple[str, str, str] | None:
+    """Where ``scontrol show job`` says that a job writes its output and errors, and where its answer is."""
+    facts = dict(re.findall(r"^   (StdOut|StdErr|Command)=(.*)$", text, re.MULTILINE))
+    if not facts:
+        return None
+    folder = Path(facts.get("Command", "").split(" ")[0]).parent
+    return facts.get("StdOut", ""), facts.get("StdErr", ""), f"{folder}/answer"
 
 
 def _look(state: str, reason: str, code: Sequence[str], nodes: str) -> Look:
