@@ -23,7 +23,7 @@ def test_a_playbook_is_well_formed(playbook: Path) -> None:
 
 
 def test_there_is_a_playbook_for_each_role() -> None:
-    assert {path.stem for path in PLAYBOOKS} == {*NAMES, "site"}
+    assert {path.stem for path in PLAYBOOKS} == {*NAMES, "site", "mariadb_backup", "mariadb_restore"}
 
 
 def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> None:
@@ -41,9 +41,12 @@ def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> 
         "nfs_server",
         "nfs_client",
         "munge",
+        "mariadb",
         "slurm_common",
+        "slurmdbd",
         "slurmctld",
         "slurmd",
+        "slurmrestd",
     ]
 
 
@@ -66,6 +69,9 @@ def test_the_example_carries_no_secret() -> None:
     assert list(values.pop("vault_password_hashes").values()) == [None]
     assert set(values.values()) == {None}
     given = read(EXAMPLE / "group_vars/all/main.yml")
+    accounting = read(EXAMPLE / "group_vars/all/accounting.yml")
+    for secret in ("slurmdbd_storage_password", "slurm_common_jwt_key", "slurmrestd_tls_key"):
+        assert accounting[secret].startswith("{{ vault_")
     for secret in ("munge_key", "ldap_server_tls_key"):
         assert given[secret].startswith("{{ vault_")
     assert all("vault_" in user.get("password_hash", "vault_") for user in given["ldap_server_users"])
@@ -103,6 +109,7 @@ CLUSTER = {
         },
         "children": {
             "slurmctld": {"hosts": {"ctl-0.example.org": {"slurm_common_fake_gpus": 2}}},
+            "slurmdbd": {"hosts": {"dbd-0.example.org": {}, "dbd-1": {}}},
             "slurmd": {
                 "hosts": {
                     "cpu-0": {},
@@ -129,9 +136,18 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "ldap_client": ["sssd.conf", "ldap.conf"],
         "nfs_server": ["exports", "nfs.conf"],
         "ldap_server": ["directory.yml"],
+        "mariadb": ["server.cnf"],
+        "slurmdbd": ["slurmdbd.conf"],
+        "slurmrestd": ["slurmrestd.service", "slurmrestd-tls.conf"],
     }
     variables = {
         "slurmd_requires_mounts": ["/home", "/data"],
+        "slurm_common_jwt_key": "S0VZ",
+        "mariadb_config": {"innodb_buffer_pool_size": "2G", "innodb_lock_wait_timeout": None},
+        "slurmdbd_storage_password": "hidden",
+        "slurmdbd_config": {"DbdPort": 7031, "TrackSlurmctldDown": True, "LogFile": None},
+        "slurmrestd_options": ["-v"],
+        "slurmrestd_tls_address": "192.0.2.1",
         "ldap_client_uris": ["ldap://a", "ldap://b"],
         "ldap_client_base": "dc=x",
         "ldap_client_sssd": {"domain/default": {"enumerate": True, "ldap_access_filter": None}, "pam": None},
@@ -207,6 +223,42 @@ def test_gres_conf_names_the_fake_devices_and_hides_cuda(written: dict[str, str]
         "NodeName=gpu-0 Name=gpu Type=fake File=/dev/fakegpu[0-1] Flags=no_gpu_env",
         "NodeName=gpu-0 Name=nic Count=1",
     ]
+
+
+def test_accounting_is_where_the_inventory_has_it(written: dict[str, str]) -> None:
+    lines = written["slurm.conf"].splitlines()
+    assert "AccountingStorageType=accounting_storage/slurmdbd" in lines
+    assert {"AccountingStorageHost=dbd-0", "AccountingStorageBackupHost=dbd-1"} <= set(lines)
+
+
+def test_a_key_of_tokens_is_named_and_not_told(written: dict[str, str]) -> None:
+    for name in ("slurm.conf", "slurmdbd.conf"):
+        lines = written[name].splitlines()
+        assert {"AuthAltTypes=auth/jwt", "AuthAltParameters=jwt_key=/etc/slurm/jwt_hs256.key"} <= set(lines)
+    assert not [name for name, text in written.items() if "S0VZ" in text or "KEY" in text.split()]
+
+
+def test_slurmdbd_conf_merges_and_drops(written: dict[str, str]) -> None:
+    lines = written["slurmdbd.conf"].splitlines()
+    assert {"DbdHost=ctl-0", "DbdPort=7031", "TrackSlurmctldDown=yes", "StoragePass=hidden"} <= set(lines)
+    assert not [line for line in lines if line.startswith("LogFile")]
+
+
+def test_the_database_server_listens_on_loopback_unless_told(written: dict[str, str]) -> None:
+    lines = written["server.cnf"].splitlines()
+    assert lines[1] == "[mariadbd]"
+    assert {"bind_address = 127.0.0.1", "innodb_buffer_pool_size = 2G", "skip_name_resolve = ON"} <= set(
+        lines
+    )
+    assert not [line for line in lines if "lock_wait" in line]
+
+
+def test_the_rest_daemon_is_behind_tls_and_not_root(written: dict[str, str]) -> None:
+    unit = written["slurmrestd.service"].splitlines()
+    assert "ExecStart=/usr/sbin/slurmrestd -a rest_auth/jwt -v 127.0.0.1:6820" in unit
+    assert "User=slurmrestd" in unit
+    tls = written["slurmrestd-tls.conf"].splitlines()
+    assert {"accept = 192.0.2.1:6820", "connect = 127.0.0.1:6820", "sslVersionMin = TLSv1.2"} <= set(tls)
 
 
 def test_fake_devices_have_numbers_of_no_real_device(written: dict[str, str]) -> None:

@@ -1,0 +1,1 @@
+../../roles/mariadb/library/mariadb_databases.py

@@ -1,0 +1,1 @@
+../../roles/slurmdbd/library/slurm_associations.py
