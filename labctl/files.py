@@ -16,6 +16,7 @@ from labctl import __version__, lock
 from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.plan import Shape
+from labctl.render import rest
 from labctl.render.inventory import SECRET_FILES, inventory
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import ssh_config
@@ -117,7 +118,7 @@ class LabFiles:
         users = [user.name for user in layout.definition.users]
         known = load_or_generate(self.secrets, layout.lab, layout.machines, users)
         self.write({"Vagrantfile": vagrantfile(layout), "ssh_config": ssh_config(layout)})
-        self.write(inventory(layout, known))
+        self.write(inventory(layout, known) | rest.files(layout, known))
         self.forget_hosts({machine.node.name for machine in layout.machines})
 
     def write(self, texts: Mapping[str, str]) -> None:

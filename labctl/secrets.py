@@ -18,6 +18,8 @@ from labctl.errors import LabError
 from labctl.render.layout import Machine, Secrets
 
 _MUNGE_KEY_BYTES = 128  # mungekey(8) makes 1024 bits by default
+_JWT_KEY_BYTES = 32  # HS256 (RFC 7518, 3.2): as long as what it hashes to, or longer
+_TLS_SERVERS = {"ldap_server", "slurmrestd"}
 
 
 def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: Sequence[str]) -> Secrets:
@@ -26,7 +28,8 @@ def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: S
     Args:
         path: the lab's ``secrets.yml``; written with mode 0600 if anything was added.
         lab: the lab's name; it is in the name of its certificate authority.
-        machines: each one gets a TLS certificate and key if it serves LDAP.
+        machines: each one gets a TLS certificate and key if it serves LDAP or REST. Slurmdbd gets a
+            password for its database, slurmrestd a key of tokens.
         users: each one gets a password.
 
     Raises:
@@ -39,10 +42,14 @@ def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: S
         stored["certificates"], stored["private_keys"] = {}, {}
     stored.setdefault("munge_key", base64.b64encode(os.urandom(_MUNGE_KEY_BYTES)).decode())
     for machine in machines:
-        if "ldap_server" in machine.node.roles and machine.node.name not in stored["certificates"]:
+        if _TLS_SERVERS & set(machine.node.roles) and machine.node.name not in stored["certificates"]:
             key, certificate = _keys().certificate(stored["ca_key"], stored["ca_certificate"], machine)
             stored["private_keys"] = {**stored["private_keys"], machine.node.name: key}
             stored["certificates"] = {**stored["certificates"], machine.node.name: certificate}
+    if "storage_password" not in stored and any("slurmdbd" in machine.node.roles for machine in machines):
+        stored["storage_password"] = secrets.token_urlsafe(24)
+    if "jwt_key" not in stored and any("slurmrestd" in machine.node.roles for machine in machines):
+        stored["jwt_key"] = base64.b64encode(os.urandom(_JWT_KEY_BYTES)).decode()
     passwords, password_hashes = dict(stored.get("passwords", {})), dict(stored.get("password_hashes", {}))
     for user in users:
         if user not in passwords:

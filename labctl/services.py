@@ -17,7 +17,10 @@ from labctl.side_by_side import each
 UNITS = {
     "ldap_server": "slapd",
     "nfs_server": "nfs-server",
+    "mariadb": "mariadb",
+    "slurmdbd": "slurmdbd",
     "slurmctld": "slurmctld",
+    "slurmrestd": "slurmrestd",
     "slurmd": "slurmd",
     "munge": "munge",
     "ldap_client": "sssd",
@@ -84,6 +87,8 @@ def _addresses(definition: Definition) -> Mapping[str, str]:
         **dict.fromkeys(UNITS.values(), ""),
         "slapd": "ldap://{}:389",
         "nfs-server": "{}:" + ",".join(storage.paths(definition) or ("/",)),
+        "slurmdbd": f"{{}}:{topology.DBD_PORT}",
         "slurmctld": f"{{}}:{ports['SlurmctldPort']}",
+        "slurmrestd": f"https://{{}}:{topology.REST_PORT}",
         "slurmd": f"{{}}:{ports['SlurmdPort']}",
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from labctl.definition import checks_accounts, checks_nodes, checks_slurm
+from labctl.definition import checks_accounts, checks_nodes, checks_services, checks_slurm
 from labctl.definition.parts import Parts
 from labctl.definition.problems import Problem
 
@@ -21,6 +21,7 @@ RULES: tuple[Callable[[Parts], Iterator[Problem]], ...] = (
     checks_nodes.host_names,
     checks_nodes.once,
     checks_nodes.compute_only,
+    checks_services.roles,
     checks_slurm.membership,
     checks_slurm.partitions,
     checks_slurm.keys,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails, ValidationError
 
-from labctl.definition.models import Definition, Group, NodeSpec, Partition, User
+from labctl.definition.models import Definition, Group, NodeSpec, Partition, Services, User
 from labctl.definition.problems import Path, Problem
 from labctl.words import instead
 
@@ -19,6 +19,7 @@ ITEMS: dict[str, type[BaseModel]] = {
     "nodes": NodeSpec,
     "partitions": Partition,
 }
+_PARTS: dict[str, type[BaseModel]] = {**ITEMS, "services": Services}
 
 _UNITS = {"memory": " MiB", "uid": " (others belong to the system)", "gid": " (others belong to the system)"}
 _KINDS = {
@@ -45,7 +46,7 @@ def explain(error: ValidationError) -> list[Problem]:
 
 def model_at(path: Path) -> type[BaseModel]:
     """The model whose key is the last part of `path`."""
-    return ITEMS.get(str(path[0]), Definition) if len(path) > 1 else Definition
+    return _PARTS.get(str(path[0]), Definition) if len(path) > 1 else Definition
 
 
 def _words(path: Path, detail: ErrorDetails) -> str:

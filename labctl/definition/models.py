@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from labctl.definition import checks, hostlist
 from labctl.definition.parts import Parts
+from labctl.definition.services import homes
 from labctl.definition.values import (
     AbsolutePath,
     AccountName,
@@ -30,7 +31,7 @@ from labctl.definition.values import (
     VariableName,
 )
 
-Role = Literal["ldap_server", "nfs_server", "slurmctld", "slurmd"]
+Role = Literal["ldap_server", "nfs_server", "mariadb", "slurmdbd", "slurmctld", "slurmd", "slurmrestd"]
 Provider = Literal["auto", "libvirt", "virtualbox"]
 
 
@@ -113,9 +114,18 @@ class Partition(_Part):
     """Any other key of slurm.conf's PartitionName line."""
 
 
+class Services(_Part):
+    """What a lab has besides users, files and jobs. A service runs with the controller unless a node has its role."""
+
+    accounting: bool = False
+    """Slurm's accounting: MariaDB and slurmdbd (roles mariadb and slurmdbd), an account for each group of a user's."""
+    rest: bool = False
+    """Slurm's REST daemon with tokens, over TLS (role slurmrestd)."""
+
+
 @dataclass(frozen=True)
 class Node:
-    """One single machine of a lab: hostlists expanded, the features of its partitions included."""
+    """One single machine of a lab: hostlists expanded, features of its partitions and roles of services included."""
 
     name: str
     roles: tuple[str, ...] = ()
@@ -148,6 +158,8 @@ class Definition(_Part):
     """The machines."""
     partitions: list[Partition] = []
     """The Slurm partitions."""
+    services: Services = Services()
+    """What the lab has besides."""
     vars: dict[VariableName, Any] = {}
     """Any variable of any role, for every node; it wins over what labctl would set."""
 
@@ -162,8 +174,9 @@ class Definition(_Part):
     def machines(self) -> tuple[Node, ...]:
         """Every single node, in the order of the definition."""
         inherited = {partition.name: partition.features for partition in self.partitions}
-        return tuple(
-            _node(name, spec, inherited) for spec in self.nodes for name in hostlist.expand(spec.name)
+        return homes(
+            [_node(name, spec, inherited) for spec in self.nodes for name in hostlist.expand(spec.name)],
+            self.services,
         )
 
     def default_partition(self) -> str | None:

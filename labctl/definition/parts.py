@@ -10,7 +10,7 @@ from labctl.definition import hostlist
 from labctl.definition.problems import Path, Problem
 
 if TYPE_CHECKING:
-    from labctl.definition.models import Definition, Group, NodeSpec, Partition, User
+    from labctl.definition.models import Definition, Group, NodeSpec, Partition, Services, User
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Parts:
     nodes: Mapping[int, NodeSpec] = field(default_factory=dict)
     partitions: Mapping[int, Partition] = field(default_factory=dict)
     network: str = "auto"
+    services: Services | None = None
     doubtful: frozenset[str] = frozenset()
     """What is not known because a mistake is in it, such as `nodes` or `nodes.roles`."""
 
@@ -34,6 +35,7 @@ class Parts:
             nodes=dict(enumerate(definition.nodes)),
             partitions=dict(enumerate(definition.partitions)),
             network=definition.network,
+            services=definition.services,
         )
 
     def sure(self, *facts: str) -> bool:

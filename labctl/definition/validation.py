@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from labctl.definition import checks
 from labctl.definition.explain import ITEMS, explain, salvage
-from labctl.definition.models import Definition
+from labctl.definition.models import Definition, Services
 from labctl.definition.parts import Parts
 from labctl.definition.problems import Problem
 from labctl.definition.values import network
@@ -41,7 +41,14 @@ def _sound_parts(plain: dict[str, Any]) -> Parts:
             doubtful |= {f"{key}.{name}" for name in lost} | ({key} if sound is None else set())
             if sound is not None:
                 parts[key][index] = sound
-    return Parts(**parts, network=_sound_network(plain), doubtful=frozenset(doubtful))  # type: ignore[arg-type]
+    services = _sound_services(plain)
+    doubtful |= {"services"} if services is None else set()
+    return Parts(
+        **parts,  # type: ignore[arg-type]
+        network=_sound_network(plain),
+        services=services,
+        doubtful=frozenset(doubtful),
+    )
 
 
 def _sound_network(plain: dict[str, Any]) -> str:
@@ -49,6 +56,13 @@ def _sound_network(plain: dict[str, Any]) -> str:
         return network(str(plain.get("network", "auto")))
     except PydanticCustomError:
         return "auto"
+
+
+def _sound_services(plain: dict[str, Any]) -> Services | None:
+    try:
+        return Services.model_validate(plain.get("services", {}))
+    except ValidationError:
+        return None
 
 
 def shown(plain: Any, problem: Problem) -> str:

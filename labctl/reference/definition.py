@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from labctl.definition import loading
 from labctl.definition.checks import RULES
-from labctl.definition.models import Definition, Group, NodeSpec, Partition, User
+from labctl.definition.models import Definition, Group, NodeSpec, Partition, Services, User
 from labctl.reference.markdown import MADE, prose, table
 
 INTRODUCTION = """\
@@ -19,7 +19,12 @@ definition: `--set 'nodes.cpu-[0-1].memory=2048'`, `--set vars.slurm_common_conf
 told all at once, each with its line, before anything is touched. [A lab of your own](your-own-lab.md) shows how to
 begin one.
 """
-SUBJECTS = {"checks_accounts": "users and groups", "checks_nodes": "nodes", "checks_slurm": "Slurm"}
+SUBJECTS = {
+    "checks_accounts": "users and groups",
+    "checks_nodes": "nodes",
+    "checks_services": "services",
+    "checks_slurm": "Slurm",
+}
 
 
 def definition() -> str:
@@ -35,6 +40,7 @@ def definition() -> str:
         _model("groups", Group),
         _model("nodes", NodeSpec),
         _model("partitions", Partition),
+        _model("services", Services),
         "## What must agree\n",
         *sorted(
             f"- {SUBJECTS[rule.__module__.rpartition('.')[2]]}: {prose(rule.__doc__ or '')}" for rule in RULES

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from labctl import words
 from labctl.errors import UsageError
+from labctl.render import rest
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import quoted
 
@@ -61,6 +62,8 @@ class Connection:
         partition: where jobs go that name none.
         partitions: all of them.
         nodes: all of them.
+        rest_url: of Slurm's REST daemon; nothing where there is none.
+        rest_ca: the certificate of the authority that its own is signed by; None where there is none.
     """
 
     cluster: str
@@ -75,6 +78,8 @@ class Connection:
     partition: str
     partitions: tuple[Partition, ...]
     nodes: tuple[Member, ...]
+    rest_url: str = ""
+    rest_ca: Path | None = None
 
 
 def connection(layout: Layout, user: str = "") -> Connection:
@@ -123,6 +128,8 @@ def connection(layout: Layout, user: str = "") -> Connection:
             for machine in layout.machines
             for node in [machine.node]
         ),
+        rest_url=rest.url(layout),
+        rest_ca=layout.directory / rest.CA if definition.services.rest else None,
     )
 
 
@@ -158,6 +165,9 @@ def _variables(to: Connection) -> Iterator[tuple[str, str]]:
     yield f"{PREFIX}CLUSTER", to.cluster
     for fact in ("hostname", "port", "username", "key_filename", "known_hosts", "ssh_config", "partition"):
         yield f"{PREFIX}{fact.upper()}", str(getattr(to, fact))
+    if to.rest_url:
+        yield f"{PREFIX}REST_URL", to.rest_url
+        yield f"{PREFIX}REST_CA", str(to.rest_ca)
 
 
 def slurmfile(to: Connection) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from labctl.definition.models import Node
 
 SERVERS = ("ldap_server", "nfs_server", "slurmctld", "slurmd")
+#: Of services: a lab without them has no such groups.
+SERVICES = ("mariadb", "slurmdbd", "slurmrestd")
 ROLES = (
     "common",
     "ldap_server",
@@ -14,17 +16,23 @@ ROLES = (
     "nfs_server",
     "nfs_client",
     "munge",
+    "mariadb",
     "slurm_common",
+    "slurmdbd",
     "slurmctld",
     "slurmd",
+    "slurmrestd",
 )
 
 
 def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
-    """The nodes of each group, also of those that have none: playbooks ask for every one of them."""
+    """The nodes of each group, also of those that have none, but for groups of services that the lab does not have."""
     nodes = list(nodes)
-    found = {role: [node.name for node in nodes if role in node.roles] for role in SERVERS}
-    slurm = [node.name for node in nodes if {"slurmctld", "slurmd"} & set(node.roles)]
+    serving = [*SERVERS, *(role for role in SERVICES if any(role in node.roles for node in nodes))]
+    found = {role: [node.name for node in nodes if role in node.roles] for role in serving}
+    slurm = [
+        node.name for node in nodes if {"slurmctld", "slurmd", "slurmdbd", "slurmrestd"} & set(node.roles)
+    ]
     found["ldap_client"] = [node.name for node in nodes]
     found["nfs_client"] = [node.name for node in nodes if "nfs_server" not in node.roles]
     found["munge"] = slurm

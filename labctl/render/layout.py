@@ -105,6 +105,8 @@ class Secrets:
         private_keys: PEM by node.
         passwords: clear text by user, for the tests that log in.
         password_hashes: by user, as LDAP stores them: ``{CRYPT}$6$...``.
+        jwt_key: base64, of Slurm's tokens; nothing where there is no REST daemon.
+        storage_password: slurmdbd's for its database; nothing where there is no accounting.
     """
 
     munge_key: str = field(repr=False)
@@ -113,3 +115,5 @@ class Secrets:
     private_keys: dict[str, str] = field(repr=False)
     passwords: dict[str, str] = field(repr=False)
     password_hashes: dict[str, str] = field(repr=False)
+    jwt_key: str = field(default="", repr=False)
+    storage_password: str = field(default="", repr=False)

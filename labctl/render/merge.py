@@ -13,7 +13,11 @@ NAMED = {
     "nfs_server_directories": "path",
     "nfs_server_exports": "path",
     "nfs_server_links": "path",
+    "mariadb_databases": "name",
     "slurm_common_partitions": "name",
+    "slurmdbd_accounts": "name",
+    "slurmdbd_qos": "name",
+    "slurmdbd_users": "name",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from labctl.definition.accounts import primary_gid, resolve
 from labctl.definition.models import Node, User
 from labctl.definition.yamltext import Unsafe
-from labctl.render import groups, slurm, storage
+from labctl.render import accounting, groups, rest, slurm, storage
 from labctl.render.layout import Layout, Secrets
 from labctl.render.merge import merged
 
@@ -19,10 +19,12 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
         "common_hosts": True,
         # A box that is booted by its kernel is told its name by that; any other one by the role.
         "common_hostname": layout.box.kernel is None,
-        **({f"{role}_install": False for role in groups.ROLES} if layout.box.baked else {}),
+        **({f"{role}_install": False for role in _roles(layout)} if layout.box.baked else {}),
         **_directory(layout, secrets),
         **storage.server(layout),
         **slurm.of_all(layout),
+        **accounting.of_all(layout),
+        **rest.of_all(layout, secrets),
         **_verification(layout),
     }
     return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))
@@ -37,11 +39,19 @@ def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
     """What nobody but the lab's owner may read."""
     users = layout.definition.users
     return {
+        **accounting.hidden(layout, secrets),
+        **rest.hidden(layout, secrets),
         "munge_key": secrets.munge_key,
         "ldap_server_tls_key": secrets.private_keys[host(layout, "ldap_server")],
         "lab_password_hashes": {user.name: secrets.password_hashes[user.name] for user in users},
         "verify_password": Unsafe(secrets.passwords[users[0].name]),
     }
+
+
+def _roles(layout: Layout) -> list[str]:
+    """The roles that some node may need."""
+    there = groups.members(layout.definition.machines())
+    return [role for role in groups.ROLES if role not in groups.SERVICES or role in there]
 
 
 #: SSSD's files in memory, in MiB. They are written out in full at each start: by default 30 MiB on the disk and in the

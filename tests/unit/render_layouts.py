@@ -47,7 +47,7 @@ def a_layout(source: str | Definition = "full", **changes: Any) -> Layout:
     return Layout(**{**given, **changes})
 
 
-def secrets(definition: Definition) -> Secrets:
+def secrets(definition: Definition, **more: str) -> Secrets:
     """Secrets that can be searched for."""
     nodes = [node.name for node in definition.machines()]
     return Secrets(
@@ -57,4 +57,5 @@ def secrets(definition: Definition) -> Secrets:
         private_keys=dict.fromkeys(nodes, PEM.replace("CERTIFICATE", "PRIVATE KEY")),
         passwords={user.name: f"password-of-{user.name}" for user in definition.users},
         password_hashes={user.name: f"{{CRYPT}}$6$hash-of-{user.name}" for user in definition.users},
+        **more,
     )

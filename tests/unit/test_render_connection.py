@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from render_layouts import PUBLIC, a_layout
 
+from labctl.definition.loading import load
 from labctl.errors import UsageError
 from labctl.render.connection import connection, env, slurmfile, ssh
 
@@ -90,3 +91,12 @@ def test_no_form_tells_what_is_in_the_files_that_it_names(tmp_path: Path) -> Non
     for said in (repr(to), ssh(to), env(to), slurmfile(to)):
         assert "the private key" not in said
         assert "a password" not in said
+
+
+def test_the_rest_daemon_is_told_of_where_there_is_one() -> None:
+    assert connection(a_layout()).rest_url == ""
+    assert "REST" not in env(connection(a_layout()))
+    to = connection(a_layout(load("full", overrides=["services.rest=true", "vars.slurmrestd_port=7820"])))
+    assert to.rest_url == "https://10.20.30.12:7820"
+    assert to.rest_ca == HOME / "ca.pem"
+    assert "export SLURM_TEST_REST_URL=https://10.20.30.12:7820\n" in env(to)

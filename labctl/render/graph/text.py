@@ -74,17 +74,18 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _links(topology: Topology) -> list[str]:
     """Who talks to whom; what about beside it if there is room for all, and below otherwise."""
-    who = [f"  {link.service:<5}  {_who(topology, link)}" for link in topology.links]
+    wide = max(len(link.service) for link in topology.links)
+    who = [f"  {link.service:<{wide}}  {_who(topology, link)}" for link in topology.links]
     widest = max(map(len, who))
     abouts = [link.about for link in topology.links]
     if widest + len(_GAP) + max(map(len, abouts)) <= WIDTH:
         return [f"{one:<{widest}}{_GAP}{about}" for one, about in zip(who, abouts, strict=True)]
-    return [line for one, about in zip(who, abouts, strict=True) for line in (one, f"         {about}")]
+    return [line for one, about in zip(who, abouts, strict=True) for line in (one, f"{'':{wide + 4}}{about}")]
 
 
 def _who(topology: Topology, link: Link) -> str:
     clients = topology.clients(link)
     if not clients:
         return f"{link.server or link.clients[0]} itself"
-    arrow = "──▶" if link.service in ("LDAP", "NFS") else "◀─▶"  # slurmctld and slurmd both call
+    arrow = "◀─▶" if link.service in ("Slurm", "MUNGE") else "──▶"  # slurmctld and slurmd both call
     return f"{clients} {arrow} {link.server or 'each other'}"

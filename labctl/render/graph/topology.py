@@ -5,7 +5,7 @@ A picture of a definition alone is a plan; states come on top where there is a l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,19 +14,26 @@ from labctl.definition.models import Definition, Node
 from labctl.render import groups, storage
 
 Tone = Literal["good", "busy", "off", "bad"]
-Service = Literal["LDAP", "NFS", "Slurm", "MUNGE"]
+Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST"]
 
 #: What a role is to somebody who looks at a picture; a role that is not here is shown by its name.
 WORDS = {
     "ldap_server": "LDAP server",
     "nfs_server": "NFS server",
+    "mariadb": "MariaDB",
+    "slurmdbd": "Slurm accounting",
     "slurmctld": "Slurm controller",
     "slurmd": "compute node",
+    "slurmrestd": "Slurm REST API",
 }
 #: Beside the word for a state, for eyes that see no colours.
 SYMBOLS: dict[Tone, str] = {"good": "●", "busy": "◐", "off": "○", "bad": "✖"}
 # slurm.conf(5): where the daemons listen unless it says something else.
 _PORTS = {"SlurmctldPort": 6817, "SlurmdPort": 6818}
+#: slurmdbd.conf(5): where slurmdbd listens.
+DBD_PORT = 6819
+#: slurmrestd(8)
+REST_PORT = 6820
 _GOOD = ("idle", "running")
 _BUSY = ("mixed", "allocated", "completing", "reserved", "planned")
 _OFF = ("stopped", "suspended", "missing")
@@ -218,7 +225,21 @@ def _links(definition: Definition) -> tuple[Link, ...]:
             f"jobs ({listening['SlurmctldPort']}, {listening['SlurmdPort']})",
         ),
         Link("MUNGE", "", tuple(members["munge"]), "one key, mutual trust"),
+        *_accounting(members),
+        *(
+            Link("REST", server, tuple(members["slurmctld"]), f"whoever has a token ({REST_PORT}, TLS)")
+            for server in members.get("slurmrestd", [])
+        ),
     )
+
+
+def _accounting(members: Mapping[str, list[str]]) -> Iterator[Link]:
+    """Accounting and its database, which has a line of its own where it has a node of its own."""
+    for daemon in members.get("slurmdbd", []):
+        yield Link("Accounting", daemon, tuple(members["slurmctld"]), f"jobs, accounts, limits ({DBD_PORT})")
+        for database in members["mariadb"]:
+            if database != daemon:
+                yield Link("MariaDB", database, (daemon,), "accounting's database (3306)")
 
 
 def _shares(definition: Definition) -> str:

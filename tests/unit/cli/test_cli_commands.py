@@ -215,9 +215,7 @@ def check(ok: bool | None) -> SimpleNamespace:
     return SimpleNamespace(name="memory", ok=ok, detail="4 of 24 GiB", fix="buy more", commands=())
 
 
-@pytest.mark.parametrize(
-    ("ok", "word", "code"), [(True, "ok", 0), (None, "note", 0), (False, "failed", 3)]
-)
+@pytest.mark.parametrize(("ok", "word", "code"), [(True, "ok", 0), (None, "note", 0), (False, "failed", 3)])
 def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch, ok: bool | None, word: str, code: int) -> None:
     fixed: list[str] = []
     host = SimpleNamespace(checks=lambda *_: (check(ok),), fix=lambda *_: fixed.append("fixed"))

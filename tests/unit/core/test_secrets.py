@@ -226,3 +226,20 @@ def test_no_secret_is_shown_by_accident(path: Path) -> None:
     made = generate(path)
     for secret in (made.munge_key, made.passwords["ann"], made.private_keys["ldap-0"]):
         assert secret not in repr(made)
+
+
+def test_a_database_has_a_password_only_where_there_is_accounting(path: Path) -> None:
+    assert generate(path).storage_password == ""
+    before = path.read_text()
+    made = generate(path, machines=(*MACHINES, machine("dbd-0", "slurmdbd")))
+    assert len(made.storage_password) >= 32
+    assert made.munge_key in before
+    assert generate(path).storage_password == made.storage_password
+    assert mode(path) == 0o600
+
+
+def test_tokens_have_a_key_and_the_rest_daemon_a_certificate_only_where_there_is_one(path: Path) -> None:
+    assert generate(path).jwt_key == ""
+    made = generate(path, machines=(*MACHINES, machine("ctl-0", "slurmctld", "slurmrestd")))
+    assert len(base64.b64decode(made.jwt_key)) == 32
+    assert set(made.certificates) == {"ldap-0", "ctl-0"}

@@ -79,3 +79,14 @@ def test_a_node_that_does_not_answer_keeps_no_other_from_its_answer(full: Defini
 def test_half_an_answer_is_none(full: Definition) -> None:
     found = services.look(full, ["cpu-0"], {}, lambda *_: Answer(127, "", "sh: systemctl: not found"))
     assert {one.state for one in found} == {"unknown"}
+
+
+def test_accounting_and_its_database_are_services_where_they_are_on() -> None:
+    lab = Definition.model_validate(load("cpu").model_dump() | {"services": {"accounting": True}})
+    found = services.look(lab, ["cpu-0"], {"cpu-0": "10.1.1.10"}, lambda *_: Answer(0, "active\n" * 8, ""))
+    where = {one.name: one.address for one in found}
+    assert (where["slurmdbd"], where["mariadb"]) == ("10.1.1.10:6819", "")
+    assert not {"slurmdbd", "mariadb"} & {
+        one.name
+        for one in services.look(load("cpu"), ["cpu-0"], {}, lambda *_: Answer(0, "active\n" * 6, ""))
+    }

@@ -1,0 +1,25 @@
+"""Rules for services: a role of one is on a node at most, and only where the service is on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labctl.definition import services
+from labctl.definition.parts import Parts
+from labctl.definition.problems import Problem
+
+
+def roles(parts: Parts) -> Iterator[Problem]:
+    """A service's role is one node's at most, and a node has it only if the service is on."""
+    if not parts.sure("nodes.roles", "services"):
+        return
+    names = parts.names()
+    for service, of_service in services.ROLES.items():
+        for role in of_service:
+            having = [(i, name) for i, spec in parts.nodes.items() if role in spec.roles for name in names[i]]
+            if having and role not in services.wanted(parts.services):
+                words = f"the role {role} is of the service {service}, which is off; say services: {{{service}: true}}"
+                yield Problem(("nodes", having[0][0], "roles"), words)
+            for index, name in having[1:]:
+                words = f"{name} is a second {role}; {having[0][1]} is one already, and a lab has one"
+                yield Problem(("nodes", index, "roles"), words)

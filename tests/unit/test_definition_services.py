@@ -1,0 +1,71 @@
+"""`services`: what is on, on which node it runs, and what may not be said."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.definition.loading import dump, load, loads
+from labctl.errors import DefinitionError
+
+BEGINNING = """\
+name: small
+users: [{name: ann, uid: 10000}]
+partitions: [{name: cpu}]
+services: {accounting: true}
+nodes:
+  - {name: srv-0, roles: [ldap_server, nfs_server, slurmctld]}
+  - {name: cpu-0, roles: [slurmd], partitions: [cpu]}
+"""
+
+
+def roles(text: str) -> dict[str, tuple[str, ...]]:
+    return {node.name: node.roles for node in loads(text).machines()}
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu", "multi-node", "full", "mini-hpc"])
+def test_a_preset_has_none_by_itself_and_any_can_have_them(preset: str) -> None:
+    assert not any("slurmdbd" in node.roles for node in load(preset).machines())
+    with_them = load(preset, overrides=["services.accounting=true"])
+    (home,) = [node for node in with_them.machines() if "slurmdbd" in node.roles]
+    assert {"slurmctld", "mariadb"} <= set(home.roles)
+
+
+def test_services_run_on_the_controllers_node() -> None:
+    assert roles(BEGINNING)["srv-0"] == ("ldap_server", "nfs_server", "slurmctld", "slurmdbd", "mariadb")
+
+
+def test_a_node_of_their_own_has_them_with_the_database_beside() -> None:
+    seen = roles(BEGINNING + "  - {name: dbd-0, roles: [slurmdbd]}\n")
+    assert seen["dbd-0"] == ("slurmdbd", "mariadb")
+    assert seen["srv-0"] == ("ldap_server", "nfs_server", "slurmctld")
+
+
+def test_the_database_can_be_apart() -> None:
+    seen = roles(BEGINNING + "  - {name: db-0, roles: [mariadb]}\n")
+    assert seen["db-0"] == ("mariadb",)
+    assert seen["srv-0"][-1] == "slurmdbd"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BEGINNING.replace("true", "false") + "  - {name: d-0, roles: [slurmdbd]}\n", "services: {accounting: true}"),
+        (BEGINNING + '  - {name: "d-[0-1]", roles: [slurmdbd]}\n', "d-1 is a second slurmdbd; d-0 is one already"),
+    ],
+)  # fmt: skip
+def test_a_role_of_a_service_is_there_once_and_only_with_it(text: str, words: str) -> None:
+    with pytest.raises(DefinitionError) as refusal:
+        loads(text)
+    assert words in str(refusal.value.why)
+
+
+def test_a_broken_service_hides_no_other_mistake_and_makes_none_up() -> None:
+    text = BEGINNING.replace("accounting: true", "acounting: true").replace("uid: 10000", "uid: 5")
+    with pytest.raises(DefinitionError) as refusal:
+        loads(text + "  - {name: d-0, roles: [slurmdbd]}\n")
+    assert len(str(refusal.value.why).splitlines()) == 2
+
+
+def test_what_is_dumped_loads_as_the_same() -> None:
+    lab = loads(BEGINNING)
+    assert loads(dump(lab)) == lab
