@@ -13,11 +13,20 @@ from clusterfacts.questions import Questions
 from clusterfacts.topology import Topology, User
 from testinfra.host import Host
 
-TOPICS = ("nodes", "ldap", "nfs", "munge", "slurm", "jobs", "gpus", "reboot")
+TOPICS = ("nodes", "ldap", "nfs", "munge", "slurm", "jobs", "gpus", "accounting", "rest", "reboot")
 HEAD_START = 4.0  # seconds
 QUESTIONS = pytest.StashKey[Questions]()
 BY_NODE = ("facts", "exchange")
-OF_CLUSTER = ("cluster", "jobs", "directory", "binds", "exports", "outsider", "login")  # fixtures, too
+OF_CLUSTER = (
+    "cluster",
+    "jobs",
+    "accounting",
+    "directory",
+    "binds",
+    "exports",
+    "outsider",
+    "login",
+)  # fixtures, too
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -181,6 +190,16 @@ def cluster(questions: Questions) -> Sections:
 @pytest.fixture
 def jobs(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
     return questions.jobs()
+
+
+@pytest.fixture
+def accounting(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
+    return questions.accounting()
+
+
+@pytest.fixture
+def rest(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
+    return questions.rest()
 
 
 @pytest.fixture

@@ -130,5 +130,17 @@ def test_options_are_explained(name: str) -> None:
 def test_causes_come_before_what_they_cause(tmp_path: Path) -> None:
     files = [name.partition("::")[0] for name in collected(tmp_path, WHOLE)]
     assert list(dict.fromkeys(files)) == [
-        f"test_{topic}.py" for topic in ("nodes", "ldap", "nfs", "munge", "slurm", "jobs", "gpus", "reboot")
+        f"test_{topic}.py"
+        for topic in (
+            "nodes",
+            "ldap",
+            "nfs",
+            "munge",
+            "slurm",
+            "jobs",
+            "gpus",
+            "accounting",
+            "rest",
+            "reboot",
+        )
     ]

@@ -11,7 +11,7 @@ from clusterfacts.connection import NodeError
 from clusterfacts.gpus import gpu_job
 from clusterfacts.inventory import unmarked
 from clusterfacts.shared import shared, writers
-from clusterfacts.topology import Topology
+from clusterfacts.topology import Limit, Topology, minutes
 
 NUCCI = {"name": "nucci", "uid": 10000, "gid": 10000, "home": "/home/nucci", "shell": "/bin/bash"}
 MOUNTS = [
@@ -200,3 +200,21 @@ def test_no_user_is_said() -> None:
 def test_unsafe_strings_are_strings() -> None:
     marked = {"a": [{"__ansible_unsafe": "pass{{word"}], "b": {"c": 1}}
     assert unmarked(marked) == {"a": ["pass{{word"], "b": {"c": 1}}
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"), [("90", 90), ("10:30", 10.5), ("1:30:00", 90), ("1-12", 2160), ("1-0:30", 1470)]
+)
+def test_times_are_slurms(time: str, expected: float) -> None:
+    assert minutes(time) == expected
+
+
+def test_the_limit_to_try_is_one_that_refuses_jobs() -> None:
+    def limit(*qos: dict[str, object]) -> Limit | None:
+        return Topology({"slurmdbd": ("d",)}, {"d": {"slurmdbd_qos": list(qos)}}).limit
+
+    assert limit({"name": "a"}, {"name": "b", "options": {"MaxWall": "1:00"}}) is None
+    assert limit({"name": "a", "options": {"MaxSubmitJobsPerUser": 5000}}) is None
+    denies = {"MaxWall": "0:30:00", "Flags": ["DenyOnLimit"]}
+    assert limit({"name": "a", "options": denies}) == Limit("a", None, "31")
+    assert limit({"name": "a", "options": {"MaxSubmitJobsPerUser": 2}}) == Limit("a", 2, "")

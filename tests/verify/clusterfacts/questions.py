@@ -32,6 +32,9 @@ UNITS = {
     "ldap_client": "sssd.service",
     "nfs_server": "nfs-server.service",
     "munge": "munge.service",
+    "mariadb": "mariadb.service",
+    "slurmdbd": "slurmdbd.service",
+    "slurmrestd": "slurmrestd.service",
     "slurmctld": "slurmctld.service",
     "slurmd": "slurmd.service",
 }
@@ -164,6 +167,7 @@ class Questions:
             gpu_most=gpu.most if gpu else 0,
             gpu_ask=gpu.asked if gpu else 0,
             gpu_devices=" ".join(gpu.devices) if gpu else "",
+            accounting="yes" if self.topology.nodes("slurmdbd") else "",
         )
         shell = f'runuser -u {user.name} -- env -i PATH="$PATH" sh -c {shlex.quote("export HOME; " + text)}'
         answer = self.connections.ask(controller, shell, deadline=self.deadline + 120)
@@ -172,6 +176,45 @@ class Questions:
             said = sections["broken"] or answer.stderr.strip()
             raise NodeError(f"{controller}: {user.name} cannot submit jobs: {said}")
         return Sections(sections | plan.untried)
+
+    @once
+    def accounting(self) -> Sections:
+        """What accounting says of the suite's user, and what becomes of jobs that its limits forbid."""
+        user, limit = Account.of(self.topology).user, self.topology.limit
+        return self._ask(
+            self._host("slurmctld"),
+            "accounting",
+            user=user.name,
+            home=user.home,
+            cluster=self.topology.cluster,
+            qos=limit.qos if limit else "",
+            jobs=limit.jobs or 0 if limit else 0,
+            longer=limit.longer if limit else "",
+        )
+
+    @once
+    def rest(self) -> Sections:
+        """What the REST daemon answers to its user with a token, and to others."""
+        user, node, partition = (
+            Account.of(self.topology).user,
+            self._host("slurmrestd"),
+            self.topology.default_partition,
+        )
+        port = self.topology.var(node, "slurmrestd_port", 6820)
+        address = self.topology.var(node, "slurmrestd_tls_address", "")
+        return self._ask(
+            node,
+            "rest",
+            deadline=180,
+            stdin=self.topology.anywhere("verify_rest_ca") or "",
+            user=user.name,
+            home=user.home,
+            partition=partition.name if partition else "",
+            plain=f"http://127.0.0.1:{port}",
+            tls=f"https://{address}:{port}" if address else "",
+            address=address,
+            port=port,
+        )
 
     @once
     def resume(self) -> Sections:

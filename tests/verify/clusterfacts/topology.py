@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+MANY_JOBS = 10  # more than this are not submitted to see that one more is refused
+
 
 @dataclass(frozen=True)
 class User:
@@ -59,6 +61,20 @@ class Export:
             for client in self.clients
             if re.match(r"[0-9a-f.:]+(/|$)", client)
         )
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A QOS whose limits can be tried by jobs that never run.
+
+    Attributes:
+        jobs: how many a user may have submitted; none for no limit.
+        longer: a time limit that a job of this QOS is refused for; nothing for none.
+    """
+
+    qos: str
+    jobs: int | None
+    longer: str
 
 
 @dataclass(frozen=True)
@@ -182,6 +198,33 @@ class Topology:
             if node in self.nodes("nfs_client", but="nfs_server")
         )
 
+    @property
+    def cluster(self) -> str:
+        """Slurm's name of the cluster."""
+        return str(self.var(self.controller, "slurm_common_config", {}).get("ClusterName", "cluster"))
+
+    @property
+    def accounts(self) -> dict[str, tuple[str, ...]]:
+        """Name of a user to the accounts that accounting must let them use, the default one first."""
+        return {
+            user["name"]: tuple(link["account"] for link in user.get("associations") or ())
+            for user in self.var(self.first("slurmdbd"), "slurmdbd_users", [])
+            if user.get("state", "present") == "present"
+        }
+
+    @property
+    def limit(self) -> Limit | None:
+        """The first QOS that refuses jobs for their number or their length."""
+        for qos in self.var(self.first("slurmdbd"), "slurmdbd_qos", []):
+            options = qos.get("options") or {}
+            jobs, flags = options.get("MaxSubmitJobsPerUser"), options.get("Flags") or []
+            denies = "denyonlimit" in str(flags).lower() and options.get("MaxWall")
+            if (jobs and int(jobs) <= MANY_JOBS) or denies:
+                # Not much longer: a partition may have a limit of its own.
+                longer = str(int(minutes(str(options["MaxWall"]))) + 1) if denies else ""
+                return Limit(qos["name"], int(jobs) if jobs else None, longer)
+        return None
+
     def gpus(self, node: str) -> int:
         """How many GPUs slurm.conf gives a node: the sum of ``Gres=gpu:...`` of all types."""
         gres = str(self.var(node, "slurm_common_node", {}).get("Gres", ""))
@@ -194,6 +237,17 @@ class Topology:
             int(count or 1)
             for count in re.findall(r"(?:^|,)gpu(?::[^:,(\d][^:,(]*)?(?::(\d+))?(?=[,(]|$)", gres)
         )
+
+
+def minutes(time: str) -> float:
+    """A time of Slurm's: 90, 1:30:00, 1-12."""
+    days, dash, rest = time.rpartition("-")
+    parts = [float(part) for part in rest.split(":")]
+    if dash:  # days-hours[:minutes[:seconds]]
+        hours, mins, seconds = [*parts, 0.0, 0.0][:3]
+        return (float(days) * 24 + hours) * 60 + mins + seconds / 60
+    hours, mins, seconds = {1: [0.0, *parts, 0.0], 2: [0.0, *parts], 3: parts}[len(parts)]
+    return hours * 60 + mins + seconds / 60
 
 
 def _hosts(inventory: Mapping[str, Any], group: str) -> list[str]:

@@ -1,5 +1,5 @@
 # All jobs of the suite, as its user on the controller: submitted together, waited for once.
-# level deadline partitions ("name:nodes ...") default gpu_partition gpu_node gpu_most gpu_ask gpu_devices
+# level deadline partitions ("name:nodes ...") default gpu_partition gpu_node gpu_most gpu_ask gpu_devices accounting
 
 cd "$HOME" 2>/dev/null || { section broken; echo "cannot enter the home $HOME"; exit 0; }
 directory=$(mktemp -d "$HOME/.verify-jobs-XXXXXX") || { section broken; echo "cannot write in the home $HOME"; exit 0; }
@@ -101,6 +101,18 @@ for entry in $partitions; do
     for kind in code out err; do section "srun $name $kind"; cat "srun-$name.$kind"; done
 done
 [ "$level" = quick ] && exit 0
+if [ -n "$accounting" ] && [ -n "$list" ]; then # slurmctld tells slurmdbd of a job's end a moment later
+    section sacct
+    end=$(($(date +%s) + 60))
+    while :; do
+        known=$(sacct --noheader --parsable2 --allocations --jobs="$list" \
+            --format=JobID,JobName,User,Account,QOS,Partition,State 2>&1)
+        case $known in *RUNNING* | *PENDING* | '') ;; *) break ;; esac
+        [ "$(date +%s)" -lt "$end" ] || break
+        sleep 1
+    done
+    echo "$known"
+fi
 section owner
 stat -c '%U %G %a' research.out 2>&1
 section filesystem
