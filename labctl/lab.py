@@ -70,7 +70,13 @@ class Lab(KnownLab):
             work.prepare(self.definition, self._origin)
 
     def up(
-        self, reporter: Reporter, *, verify: bool = True, fresh: bool = False, force: bool = False
+        self,
+        reporter: Reporter,
+        *,
+        verify: bool = True,
+        fresh: bool = False,
+        force: bool = False,
+        anew: bool = True,
     ) -> UpResult:
         """Create, start, converge and verify, as far as it is needed; or bring back what was saved.
 
@@ -79,6 +85,7 @@ class Lab(KnownLab):
             verify: prove it, and save it once it is proven.
             fresh: make every machine anew, and from no snapshot.
             force: let nodes go on which jobs run; Slurm queues these jobs again.
+            anew: whether machines may be made anew that could not become what they shall be.
 
         Raises:
             LabError: the step that failed says what and why; `up` again goes on from there.
@@ -93,6 +100,8 @@ class Lab(KnownLab):
             record = self.files.record()
             refusals.moving(self.name, self.definition.network, record, self._found())
             refusals.replacing(self.name, self._origin, record, actions)
+            if not anew:
+                refusals.made_anew(self.name, record, actions)
             with work.timings.kept(self.files.timings):
                 proven = self._brought_back(saved, work) if saved else None
                 if proven is None:

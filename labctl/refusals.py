@@ -83,6 +83,24 @@ def replacing(lab: str, origin: str, record: Record, actions: Sequence[Action]) 
         )
 
 
+def made_anew(lab: str, record: Record, actions: Sequence[Action]) -> None:
+    """Whoever wants a node more does not think of what else has changed, such as the box that all stand on.
+
+    Args:
+        lab: its name.
+        record: of the lab; what was cut off in between may be made anew.
+        actions: what would be done to it.
+    """
+    doomed = [one for one in actions if one.kind == "recreate" and one.node not in record.copying]
+    if doomed and not record.restoring:
+        raise LabError(
+            f"machines of {lab} would be made anew, and what is on them lost: "
+            + ", ".join(one.node for one in doomed),
+            why=f"{doomed[0].node}: {doomed[0].reason}",
+            hint=f"if that is what you want: labctl up --name {lab}, then the same again",
+        )
+
+
 def without_files(lab: str, files: LabFiles) -> UsageError:
     """What to say of a lab of which only the machines are left."""
     return UsageError(

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from labctl.lab import Lab, UpResult
 
 
-def bring_up(lab: Lab, *, dry_run: bool, verify: bool, fresh: bool, force: bool, as_json: bool) -> None:
+def bring_up(
+    lab: Lab, *, dry_run: bool, verify: bool, fresh: bool, force: bool, as_json: bool, anew: bool = True
+) -> None:
     """Bring a lab up and show it, or show what would be done; for what each option means see `Lab.up`."""
     if dry_run:
         _plan(lab, as_json=as_json, verify=verify, fresh=fresh)
         return
-    result = lab.up(state.reporter(), verify=verify, fresh=fresh, force=force)
+    result = lab.up(state.reporter(), verify=verify, fresh=fresh, force=force, anew=anew)
     if as_json:
         show.as_json(result)
     elif result.changed:

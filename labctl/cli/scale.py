@@ -40,10 +40,12 @@ def run(
     """Give a lab more nodes that compute, or fewer, and bring it up; nodes that stay go on with their jobs.
 
     The counts are kept in the lab's own definition. What is added is like the last node of the group; those with the
-    highest numbers go first.
+    highest numbers go first. No machine that stays is made anew: if one had to be, `up` must be asked for that.
     """
     lab = recounted(name, counted(words))
-    bring_up.bring_up(lab, dry_run=dry_run, verify=verify, fresh=False, force=force, as_json=as_json)
+    bring_up.bring_up(
+        lab, dry_run=dry_run, verify=verify, fresh=False, force=force, as_json=as_json, anew=False
+    )
 
 
 def counted(words: Sequence[str]) -> dict[str, int]:

@@ -165,8 +165,17 @@ class FakeLab:
     def create(self, reporter: Any) -> None:
         self._do("create", reporter)
 
-    def up(self, reporter: Any, *, verify: bool = True, fresh: bool = False, force: bool = False) -> Up:
-        self._do(f"up verify={verify} fresh={fresh}" + (" force" if force else ""), reporter)
+    def up(
+        self,
+        reporter: Any,
+        *,
+        verify: bool = True,
+        fresh: bool = False,
+        force: bool = False,
+        anew: bool = True,
+    ) -> Up:
+        options = (" force" if force else "") + ("" if anew else " as they are")
+        self._do(f"up verify={verify} fresh={fresh}{options}", reporter)
         steps = [("network", 0.2), ("boot", 30.0), ("converge", 60.0)]
         return Up(self.changed, steps, Status(), Verified() if verify else None)
 

@@ -25,7 +25,7 @@ def test_a_group_gets_so_many_nodes_and_the_lab_is_brought_up(cli: Cli, lab: Fak
     run = cli("scale", "cpu=3", "gpu=2")
     assert run.code == 0
     assert run.out.startswith("full: running")
-    assert lab.calls == ["find None", "define full auto", "up verify=True fresh=False"]
+    assert lab.calls == ["find None", "define full auto", "up verify=True fresh=False as they are"]
     assert nodes(lab) == "cpu-0 cpu-1 cpu-2 gpu-0 gpu-1"
     assert str(lab.base) == "/labs"
 
@@ -33,7 +33,7 @@ def test_a_group_gets_so_many_nodes_and_the_lab_is_brought_up(cli: Cli, lab: Fak
 def test_its_options_are_those_of_up(cli: Cli, lab: FakeLab) -> None:
     cli("scale", "--name", "full", "cpu=1", "--no-verify", "--force")
     assert lab.calls[0] == "find full"
-    assert lab.calls[-1] == "up verify=False fresh=False force"
+    assert lab.calls[-1] == "up verify=False fresh=False force as they are"
     assert json.loads(cli("scale", "cpu=1", "--json").out)["changed"] is True
 
 

@@ -106,6 +106,20 @@ def test_another_box_makes_every_machine_anew(world: World) -> None:
     assert up(world) == ["require"]
 
 
+def test_who_wants_a_node_more_does_not_lose_the_others(world: World) -> None:
+    up(world)
+    world.box = "b"
+    grown = small(text=SMALL.replace("cpu-[0-1]", "cpu-[0-2]"))
+    with pytest.raises(
+        LabError, match="would be made anew, and what is on them lost: head, cpu-0, cpu-1"
+    ) as no:
+        up(world, grown, anew=False)
+    assert "labctl up --name small" in no.value.hint
+    assert world.taken() == ["require"]
+    up(world)
+    assert up(world, grown, anew=False)[3:] == ["make cpu-2", "await cpu-2", "converge", "verify full"]
+
+
 def test_a_role_more_is_converged_and_a_role_less_makes_the_machine_anew(world: World) -> None:
     up(world)
     more = small(text=SMALL.replace("slurmctld]", "slurmctld, slurmd], partitions: [cpu]"))
