@@ -31,3 +31,12 @@ class RemoteError(LabError):
         super().__init__(what, why=why, hint=hint)
         self.node = node
         self.traceback = traceback
+
+
+def reason(exit_code: int, words: str) -> str:
+    """Why a command on a node failed: what it said, or what its exit code says where it said nothing."""
+    told = {
+        124: "it did not end in time",
+        255: "the node cannot be reached by SSH, or the connection was lost",
+    }
+    return words.strip() or told.get(exit_code, "")

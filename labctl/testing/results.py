@@ -10,7 +10,7 @@ from labctl.errors import UsageError
 from labctl.reach.parallel import LATE, Outcome
 from labctl.testing import answers
 from labctl.testing.backend import Called
-from labctl.testing.errors import RemoteError
+from labctl.testing.errors import RemoteError, reason
 from labctl.testing.shipping import Parcel
 
 
@@ -116,7 +116,7 @@ def of_command(node: str, command: str, ended: Outcome) -> Result:
     """The result of a command; one that fails has an exception to raise."""
     error = None
     if ended.exit_code:
-        why = (ended.stderr or ended.stdout).strip()
+        why = reason(ended.exit_code, ended.stderr or ended.stdout)
         error = RemoteError(
             f"{command!r} ended with exit code {ended.exit_code} on {node}",
             why=why,
@@ -145,6 +145,6 @@ def _died(node: str, parcel: Parcel, ended: Called) -> BaseException:
         return TimeoutError(f"{parcel.name} did not end in time on {node}")
     return RemoteError(
         f"{parcel.name} did not come to its end on {node}: exit code {ended.exit_code}",
-        why=ended.stderr.strip(),
+        why=reason(ended.exit_code, ended.stderr),
         node=node,
     )

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 from labctl.reach import copying
 from labctl.reach.commands import as_they_end_on
-from labctl.reach.parallel import Outcome
+from labctl.reach.parallel import LATE, Outcome
 from labctl.render.connection import Connection, connection
 from labctl.testing.backend import OVER, Called, Look, Output, Submission
-from labctl.testing.errors import JobError
+from labctl.testing.errors import JobError, reason
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -32,6 +32,8 @@ FOLDER = "slurm_jobs"  # in the user's home, where each job has a folder of its 
 _INTERVAL = 1.0  # seconds between two looks at a job
 _PATIENCE = 120.0  # seconds for one of Slurm's commands; where there is no KVM it takes one or two
 _GRACE = 15.0  # seconds for a function to say that its time is over, before its process is ended
+_LOST = 255  # ssh's own exit code
+_TRIES = 3
 _RUNNER = (Path(__file__).parent / "runner.py").read_bytes()
 # Reads the runner, then the parcel.
 _LOADER = (
@@ -86,7 +88,7 @@ class SlurmBackend:
         if done.exit_code or not found:
             raise JobError(
                 "the job could not be submitted",
-                why=(done.stderr or done.stdout).strip(),
+                why=reason(done.exit_code, done.stderr or done.stdout),
                 hint=f"its script was:\n{submission.script}",
             )
         return found[1]
@@ -97,13 +99,14 @@ class SlurmBackend:
         Raises:
             JobError: Slurm does not know it any more.
         """
-        done = self._on_controller(_LOOK.format(job=job_id))
+        done = self._ask(_LOOK.format(job=job_id))
         found = parse(done.stdout)
+        if done.exit_code in (LATE, _LOST):
+            raise JobError(f"the job {job_id} cannot be looked at", why=reason(done.exit_code, done.stderr))
         if found is None:
             raise JobError(
                 f"Slurm does not know the job {job_id}",
-                why=done.stderr.strip()
-                or "it is over since longer than MinJobAge, and there is no accounting",
+                why="it is over since longer than MinJobAge, and there is no accounting",
                 hint="look at jobs before that, or set vars.slurm_common_config.MinJobAge",
             )
         if paths := written(done.stdout):
@@ -119,13 +122,13 @@ class SlurmBackend:
         if job_id not in self._written:
             self.look(job_id)
         paths = self._written.get(job_id, ("", "", ""))
-        told = self._on_controller(shlex.join(["sh", "-c", _READ, "sh", *paths])).stdout.split("\n")
+        told = self._ask(shlex.join(["sh", "-c", _READ, "sh", *paths])).stdout.split("\n")
         out, err, answer = (base64.b64decode(text) for text in told[:3])
         return Output(out.decode(errors="replace"), err.decode(errors="replace"), answer or None)
 
     def cancel(self, job_id: str) -> None:
         """See `Backend.cancel`."""
-        done = self._on_controller(f"scancel {job_id}")
+        done = self._ask(f"scancel {job_id}")
         if done.exit_code and "Invalid job id" not in done.stderr:
             raise JobError(f"the job {job_id} could not be cancelled", why=done.stderr.strip())
 
@@ -169,6 +172,16 @@ class SlurmBackend:
         return copying.copy(
             self.lab, [str(one) for one in sources], str(target), user=user, recursive=recursive
         )
+
+    def _ask(self, command: str) -> Outcome:
+        """What may be asked twice is asked again if the connection is lost: that of a busy node is, at times."""
+        done = self._on_controller(command)
+        for _ in range(_TRIES - 1):
+            if done.exit_code != _LOST:
+                break
+            self.pause()
+            done = self._on_controller(command)
+        return done
 
     def _on_controller(self, command: str, given: bytes = b"") -> Outcome:
         to = self._connection

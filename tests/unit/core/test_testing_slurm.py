@@ -156,6 +156,24 @@ def test_a_node_without_that_python_says_so(cluster: Cluster) -> None:
     assert "python9" in caught.value.why
 
 
+def test_a_connection_that_is_lost_is_said(cluster: Cluster, programs: Programs) -> None:
+    with pytest.raises(RemoteError, match="exit code 255") as caught:
+        cluster.execute("exit 255", "a")
+    assert caught.value.why == "the node cannot be reached by SSH, or the connection was lost"
+    job = cluster.submit("true")
+    programs.add("scontrol", "exit 1")
+    programs.add("sacct", "exit 255")
+    with pytest.raises(JobError, match="the job 7 cannot be looked at"):
+        job.wait(60)
+
+
+def test_a_look_that_is_lost_is_taken_again(cluster: Cluster, programs: Programs) -> None:
+    job = cluster.submit("echo 1")
+    programs.add("scontrol", f'[ -e "$PROGRAMS/once" ] || {{ touch "$PROGRAMS/once"; exit 1; }}\n{SCONTROL}')
+    programs.add("sacct", "exit 255")
+    assert job.wait(60).result == "1"
+
+
 def test_a_command_is_cut_off_at_its_deadline(cluster: Cluster) -> None:
     with pytest.raises(RemoteError, match="exit code 124"):
         cluster.execute("sleep 600", "a", timeout=1)
