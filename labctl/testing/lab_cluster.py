@@ -103,6 +103,8 @@ class TestCluster(Cluster):
 
     def get_config(self) -> Connection:
         """See `Cluster.get_config`; it is known once the lab was created."""
+        if self._backend is not None:  # as it was when it was started, whoever changes the lab meanwhile
+            return self._backend.connection()
         return connection(self.lab.layout(), self._user)
 
     @property
