@@ -136,10 +136,10 @@ class Labs:
     def at_work(self, wanted: Wanted) -> Iterator[None]:
         """A test uses it: nobody resets it meanwhile."""
         taken = self.taken[wanted]
-        _used(taken.cluster).touch()
         if not taken.busy.share(_UP):
             raise LabError(f"{taken.cluster.name} is being reset by another process since {_UP:.0f} s")
         try:
+            _used(taken.cluster).touch()
             yield
         finally:
             taken.busy.release()

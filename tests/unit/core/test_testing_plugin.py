@@ -273,6 +273,7 @@ def test_the_lab_that_the_user_names_is_used_and_left_alone(
     run(project, "--labctl-keep")
     (name,) = labs(project)
     monkeypatch.setenv("SLURM_TEST_CLUSTER", name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(project.path / "fresh"))
     world.taken()
     project.makepyfile(
         f"""
