@@ -108,3 +108,20 @@ def test_a_node_with_a_job_does_not_go_unless_by_force(lab: Lab, job: str) -> No
         node["name"] for node in lab.user.ok("status", "--name", LAB, "--json").json()["nodes"]
     ]
     lab.slurm(f"scancel {second}")
+
+
+def test_users_and_partitions_go_again_and_the_lab_is_proven(lab: Lab, job: str) -> None:
+    def without(definition: dict[str, Any]) -> None:
+        definition["users"] = [one for one in definition["users"] if one["name"] != "ada"]
+        definition["partitions"] = [one for one in definition["partitions"] if one["name"] != "long"]
+        for node in definition["nodes"][1:]:
+            node["partitions"] = ["cpu"]
+
+    lab.change(without)
+    said = lab.up("--no-verify")
+    assert said.code == 0, said.all
+    assert lab.slurm("sinfo -h -o %R | sort -u") == "cpu"
+    assert lab.on("slurmctld-0", "sss_cache -E; id ada || echo unknown").endswith("unknown")
+    assert lab.job(job) == "RUNNING compute-0 None"
+    lab.slurm(f"scancel {job}")
+    assert "verified:" in lab.user.ok("up", "--name", LAB).out
