@@ -28,7 +28,7 @@ def cluster(user: User) -> Iterator[TestCluster]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in user.env.items():
             patch.setenv(name, value)
-        with TestCluster("testing", "multi-node", directory=user.home) as made:
+        with TestCluster("multi-node", "multi-node", directory=user.home) as made:
             patch.setenv(VARIABLE, made.name)
             yield made
 

@@ -33,7 +33,7 @@ def actions(*results: dict[str, Any]) -> tuple[str, str]:
     ("old", "new", "slurmctld", "slurmd"),
     [
         ("KillWait=30", "KillWait=60", "reloaded", "reloaded"),
-        ("PartitionName=cpu", "PartitionName=all", "reloaded", "reloaded"),
+        ("PartitionName=cpu", "PartitionName=all", "restarted", "reloaded"),
         ("MaxJobCount=10000", "MaxJobCount=20000", "restarted", "reloaded"),
         ("MaxJobCount=10000", "maxjobcount=20000", "restarted", "reloaded"),
         ("CPUs=2", "CPUs=4", "restarted", "restarted"),
