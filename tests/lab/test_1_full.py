@@ -158,13 +158,6 @@ def test_after_all_machines_are_rebooted_at_once_the_cluster_comes_back(full: Us
     assert full.ok("status", "--json").json()["problems"] == []
 
 
-def test_a_whole_lab_can_be_stopped_and_started(full: User) -> None:
-    full.ok("stop", "full")
-    assert full.ok("status", "--json").json()["state"] == "stopped"
-    full.ok("up", "full")
-    assert full.ok("status", "--json").json()["problems"] == []
-
-
 def test_the_lab_is_plain_ansible_and_vagrant(full: User) -> None:
     lab = full.home / ".labctl/full"
     ansible = Path(subprocess.sys.executable).with_name("ansible")  # type: ignore[attr-defined]

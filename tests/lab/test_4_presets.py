@@ -1,21 +1,18 @@
-"""Presets that no other file brings up come up and are proven; and users' values reach the daemons."""
+"""The preset that no other file brings up comes up and is proven; and users' values reach the daemons."""
 
 from __future__ import annotations
 
-import pytest
 from conftest import User
 
 
-@pytest.mark.parametrize("preset", ["gpu", "mini-hpc"])
-def test_the_preset_comes_up_and_is_proven(user: User, preset: str) -> None:
+def test_mini_hpc_comes_up_and_is_proven(user: User) -> None:
     try:
-        said = user.ok("up", preset)
+        said = user.ok("up", "mini-hpc")
         assert "verified:" in said.out
-        assert user.ok("status", "--name", preset, "--json").json()["problems"] == []
-        if preset == "mini-hpc":
-            _has_the_values_of_the_tutorial(user)
+        assert user.ok("status", "--name", "mini-hpc", "--json").json()["problems"] == []
+        _has_the_values_of_the_tutorial(user)
     finally:
-        user("destroy", preset)
+        user("destroy", "mini-hpc")
 
 
 def _has_the_values_of_the_tutorial(user: User) -> None:
