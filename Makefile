@@ -1,5 +1,6 @@
 # make up              a verified cluster on this machine (PRESET=mini-hpc for another one)
-# make test            every test of the project, those on real machines included
+# make test            every test of the project, those on real machines included; LABCTL_TEST_SERVICES=1 adds ten minutes for
+#                      accounting and REST
 # make setup           the part of both that needs the network: host packages, Python, the box
 # make bench           how long it all takes, beside bare machines and beside how people do it today
 # make site            the documentation as a site, in site/

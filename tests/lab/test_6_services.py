@@ -13,6 +13,9 @@ from conftest import DEADLINE, User
 
 from labctl.resources import resource
 
+pytestmark = pytest.mark.skipif(
+    "LABCTL_TEST_SERVICES" not in os.environ, reason="some ten minutes more: LABCTL_TEST_SERVICES=1 make lab"
+)
 LAB, NODE = "cpu", "cpu-0"
 ON = ("--set", "services.accounting=true", "--set", "services.rest=true")
 
