@@ -27,6 +27,7 @@ AT_ONCE = 32  # sessions; each is an ssh process here
 MOMENTARY = (
     "connect to host",
     "kex_exchange_identification",
+    "during banner exchange",  # sshd is there and has no CPU to say so
     "mux_client",
     "Connection closed by",
     "Connection reset by",
