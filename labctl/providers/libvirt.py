@@ -24,6 +24,8 @@ from labctl.render.layout import Layout, Network
 URI = os.environ.get("LABCTL_LIBVIRT_URI", "qemu:///system")
 POOL = os.environ.get("LABCTL_POOL", "labctl")
 _POOL_PATH = f"/var/lib/libvirt/images/{POOL}"
+_POOL_DEADLINE = 60.0  # seconds; the longest that libvirt is at one volume there is the upload of a box
+_POOL_POLL = 0.1  # seconds between two tries
 
 _STATES: dict[int, MachineState] = {
     libvirt.VIR_DOMAIN_RUNNING: "running",
@@ -251,9 +253,26 @@ class Hypervisor:
 
     def volumes(self) -> dict[str, str]:
         """Path of each volume in the pool, by name."""
+        return {volume.name(): volume.path() for volume in self.looked_through().listAllVolumes()}
+
+    def looked_through(self) -> Any:
+        """The pool, after libvirt has looked what lies in it. It refuses to while a volume is made there, by anybody.
+
+        Raises:
+            HostError: it refused until the deadline.
+        """
         pool = self.pool()
-        pool.refresh()
-        return {volume.name(): volume.path() for volume in pool.listAllVolumes()}
+        end = time.monotonic() + _POOL_DEADLINE
+        while True:
+            try:
+                pool.refresh()
+            except libvirt.libvirtError as error:
+                if time.monotonic() > end:
+                    what = f"libvirt does not say what is in its storage pool {POOL}"
+                    raise HostError(what, why=str(error), hint=f"virsh pool-refresh {POOL}") from error
+                time.sleep(_POOL_POLL)
+            else:
+                return pool
 
     def upload(
         self, name: str, source: IO[bytes], size: int, *, capacity: int | None = None, form: str = "raw"

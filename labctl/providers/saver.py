@@ -225,9 +225,7 @@ class LibvirtSaver:
 
     def _volumes(self) -> tuple[list[Any], set[str | None]]:
         """All volumes of the pool, and the paths of those that others stand on."""
-        pool = self._hypervisor.pool()
-        pool.refresh()
-        volumes = pool.listAllVolumes()
+        volumes = self._hypervisor.looked_through().listAllVolumes()
         return volumes, {ET.fromstring(volume.XMLDesc()).findtext("backingStore/path") for volume in volumes}  # noqa: S314
 
     def new_disk(self, lab: str, node: str, base: str) -> str:

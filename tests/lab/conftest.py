@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -106,7 +107,8 @@ class World:
         volumes = set()
         for pool in connection.listAllStoragePools():
             if pool.isActive():
-                pool.refresh()
+                with contextlib.suppress(libvirt.libvirtError):  # a volume is being made
+                    pool.refresh()
                 volumes |= {volume.name() for volume in pool.listAllVolumes()}
         links = json.loads(subprocess.check_output(["ip", "-json", "link"], text=True))
         commands = subprocess.check_output(["ps", "-eo", "args="], text=True).splitlines()

@@ -134,6 +134,36 @@ def test_a_pool_that_is_busy_with_another_lab_keeps_nobody_from_removing(
     assert hypervisor.volumes() == {}
 
 
+def test_a_pool_that_is_busy_is_looked_through_when_it_is_not(
+    hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume(hypervisor, "box.img")
+    refused = iter((True, True, False))
+    look = libvirt.virStoragePool.refresh
+    waited: list[float] = []
+
+    def busy(pool: Any) -> None:
+        if next(refused):
+            raise libvirt.libvirtError("pool 'labctl' has asynchronous jobs running")
+        look(pool)
+
+    monkeypatch.setattr(libvirt.virStoragePool, "refresh", busy)
+    monkeypatch.setattr("labctl.providers.libvirt.time.sleep", waited.append)
+    assert set(hypervisor.volumes()) == {"box.img"}
+    assert len(waited) == 2
+
+
+def test_a_pool_that_stays_busy_is_said_so(hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_: Any) -> None:
+        raise libvirt.libvirtError("pool 'labctl' has asynchronous jobs running")
+
+    monkeypatch.setattr(libvirt.virStoragePool, "refresh", busy)
+    monkeypatch.setattr("labctl.providers.libvirt._POOL_DEADLINE", 0.0)
+    with pytest.raises(HostError, match="storage pool") as failed:
+        hypervisor.volumes()
+    assert "asynchronous jobs" in failed.value.why
+
+
 def test_the_pool_is_made_once(hypervisor: Hypervisor) -> None:
     assert hypervisor.pool().UUIDString() == hypervisor.pool().UUIDString()
     pool = hypervisor.pool()
