@@ -317,7 +317,7 @@ class Work:
             machines.remove(self._provider, self._lab, extra, layout.directory, view)
             snapshot.restore(self.keeper.saver(), saved, layout, view)
             self.set_clocks(layout, list(saved.nodes))
-            boot.await_ports(layout, view)
+            boot.await_network(layout, view)
         self._files.note(restoring="", snapshot=saved.id)
         saved.note_use()
 

@@ -21,6 +21,8 @@ from labctl.steps import awaiting, machines
 
 _PORT_DEADLINE = 30.0  # seconds for a machine that was only frozen
 _POLL = 0.5  # seconds between two looks at a port
+_SSH = 22
+_NOBODY = 1  # tcpmux: a port that no machine of a lab listens on
 
 
 def control_directory() -> None:
@@ -90,10 +92,8 @@ def make_and_await(
     awaiting.make_and_await(nodes, make, lambda node, failed: _answer(layout, node, view, failed))
 
 
-def await_ports(layout: Layout, view: StepView) -> None:
-    """Wait until each machine, which ran before, takes connections over the lab's network.
-
-    sshd's first words are not waited for: they would cost a machine that was just brought back half a second.
+def await_network(layout: Layout, view: StepView) -> None:
+    """Wait until each machine, which ran before, answers over the lab's network.
 
     Raises:
         BootError: one does not.
@@ -102,7 +102,7 @@ def await_ports(layout: Layout, view: StepView) -> None:
     def one(node: str) -> None:
         address = _address(layout, node)
         end = time.monotonic() + _PORT_DEADLINE
-        while not _accepts(address):
+        while not _there(address):
             if time.monotonic() > end:
                 raise BootError(f"{node} does not answer at {address}", hint="labctl doctor")
             time.sleep(_POLL / 10)
@@ -159,16 +159,28 @@ def _address(layout: Layout, node: str) -> str:
     return next(str(machine.address) for machine in layout.machines if machine.node.name == node)
 
 
-def _accepts(address: str) -> bool:
-    """Whether somebody listens where sshd shall."""
-    with suppress(OSError), socket.create_connection((address, 22), timeout=1):
-        return True
+def _there(address: str) -> bool:
+    """Whether a machine's network answers: where nobody listens it refuses, and no process of its is troubled.
+
+    For a connection that is accepted sshd starts a process, which takes a machine that was just brought back a second.
+    Behind a packet filter that drops what it does not know sshd has to do.
+    """
+    for port in (_NOBODY, _SSH):
+        try:
+            socket.create_connection((address, port), timeout=1).close()
+        except ConnectionRefusedError:
+            if port == _NOBODY:
+                return True
+        except OSError:
+            continue
+        else:
+            return True
     return False
 
 
 def _listens(address: str) -> bool:
     """Whether sshd has something to say; a TCP connection alone costs the machine least."""
-    with suppress(OSError), socket.create_connection((address, 22), timeout=3) as connection:
+    with suppress(OSError), socket.create_connection((address, _SSH), timeout=3) as connection:
         return connection.recv(4) == b"SSH-"
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import time
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import basic
 from roles_files import ROOT, module
 
 ldap = module(ROOT / "roles/ldap_server/library/ldap_entries.py")
@@ -299,7 +301,7 @@ services = module(ROOT / "roles/common/library/current_services.py")
 
 
 class FakeSystemd:
-    """Answers systemctl for one unit as systemd 252 does."""
+    """Answers systemctl for units that are all alike, as systemd 252 does."""
 
     def __init__(self, **properties: str) -> None:
         self.properties = {
@@ -310,6 +312,7 @@ class FakeSystemd:
             "StateChangeTimestamp": "Tue 2023-11-14 22:13:20.250000 UTC",
         } | properties
         self.calls: list[str] = []
+        self.asked = 0
         self.environ: dict[str, str] = {}
         self.fails = ""
         self.hangs_up = 0  # on so many of the next questions
@@ -318,15 +321,20 @@ class FakeSystemd:
         self, command: list[str], environ_update: dict[str, str] | None = None
     ) -> tuple[int, str, str]:
         self.environ |= environ_update or {}
+        self.asked += 1
         if command[1] == "show" and self.hangs_up:
             self.hangs_up -= 1
             return 1, "", "Failed to get properties: Connection reset by peer"
+        units = [word for word in command if word.endswith(".service")]
         if command[1] == "show":
-            return 0, "".join(f"{key}={value}\n" for key, value in self.properties.items()), ""
+            one = "".join(f"{key}={value}\n" for key, value in self.properties.items())
+            return 0, "\n".join(one for _ in units), ""
         if command[0] == "journalctl":
             return 0, "fatal: no such node\n", ""
         if command[1] == "is-enabled":
-            return (1 if self.properties["UnitFileState"] == "disabled" else 0), "", ""
+            state = self.properties["UnitFileState"]
+            said = "" if "--quiet" in command else f"{state}\n" * len(units)
+            return (1 if state == "disabled" else 0), said, ""
         self.calls.append(" ".join(command))
         return (1, "", "Job failed") if command[1] == self.fails else (0, "", "")
 
@@ -351,29 +359,50 @@ def service(conf: Path, action: str = "restarted") -> dict[str, Any]:
 
 def test_a_service_that_read_its_files_is_left_alone(conf: Path) -> None:
     systemd = FakeSystemd(**after(conf, 1))
-    assert services.converge(systemd, service(conf), check=False) == []
+    assert services.converge(systemd, [service(conf)], check=False) == []
     assert systemd.calls == []
+
+
+def test_services_that_are_current_take_two_questions_however_many_they_are(conf: Path) -> None:
+    systemd = FakeSystemd(**after(conf, 1))
+    assert services.converge(systemd, [service(conf), service(conf), service(conf)], check=False) == []
+    assert systemd.asked == 2
+
+
+def test_units_are_taken_apart_in_their_order() -> None:
+    def systemctl(command: list[str]) -> tuple[int, str, str]:
+        if command[1] == "show":
+            return (
+                0,
+                "LoadState=loaded\nUnitFileState=enabled\n\nLoadState=not-found\nUnitFileState=masked\n",
+                "",
+            )
+        return 0, "enabled\nmasked\n", ""
+
+    first, second = services.look(systemctl, ["a.service", "b.service"])
+    assert (first.name, first.loaded, first.enabled) == ("a.service", True, True)
+    assert (second.name, second.loaded, second.enabled) == ("b.service", False, False)
 
 
 @pytest.mark.parametrize(("action", "verb"), [("restarted", "restart"), ("reloaded", "reload")])
 def test_a_file_written_after_the_start_is_read_again(conf: Path, action: str, verb: str) -> None:
     systemd = FakeSystemd(**after(conf, -0.1))
-    changed = services.converge(systemd, service(conf, action), check=False)
+    changed = services.converge(systemd, [service(conf, action)], check=False)
     assert changed == [f"{verb} x.service"]
     assert systemd.calls == [f"systemctl {verb} x.service"]
 
 
 def test_a_service_that_is_off_is_enabled_and_started_once(conf: Path) -> None:
     systemd = FakeSystemd(ActiveState="inactive", UnitFileState="disabled", StateChangeTimestamp="")
-    assert services.converge(systemd, service(conf), check=False) == ["enable x.service", "start x.service"]
+    assert services.converge(systemd, [service(conf)], check=False) == ["enable x.service", "start x.service"]
     assert systemd.calls == ["systemctl --no-reload enable x.service", "systemctl start x.service"]
     assert systemd.environ == {"SYSTEMCTL_SKIP_SYSV": "1"}  # its script in init.d would cost seconds
 
 
 def test_a_service_of_an_old_script_is_enabled_by_its_script(conf: Path) -> None:
     systemd = FakeSystemd(UnitFileState="generated", **after(conf, 1))
-    assert services.converge(systemd, service(conf), check=False) == []
-    unit = dataclasses.replace(services.look(systemd, "x.service"), enabled=False)
+    assert services.converge(systemd, [service(conf)], check=False) == []
+    unit = dataclasses.replace(services.look(systemd, ["x.service"])[0], enabled=False)
     services.act(systemd, "enable", unit)
     assert systemd.calls == ["systemctl enable x.service"]
     assert systemd.environ == {}
@@ -381,7 +410,7 @@ def test_a_service_of_an_old_script_is_enabled_by_its_script(conf: Path) -> None
 
 def test_changed_units_are_read_by_systemd_first(conf: Path) -> None:
     systemd = FakeSystemd(NeedDaemonReload="yes", **after(conf, -1))
-    services.converge(systemd, service(conf), check=False)
+    services.converge(systemd, [service(conf)], check=False)
     assert systemd.calls == ["systemctl daemon-reload", "systemctl restart x.service"]
 
 
@@ -397,9 +426,9 @@ def test_a_unit_that_takes_the_place_of_a_script_is_enabled_itself(
     monkeypatch.setattr(services, "UNIT_FOLDERS", (str(tmp_path),))
     fragment = f"{services.GENERATED}.late/x.service"
     systemd = Replaced(UnitFileState="generated", FragmentPath=fragment, **after(conf, -1))
-    assert not services.look(systemd, "x.service").outdated  # nothing has taken its place yet
+    assert not services.look(systemd, ["x.service"])[0].outdated  # nothing has taken its place yet
     (tmp_path / "x.service").write_text("[Service]")
-    services.converge(systemd, service(conf), check=False)
+    services.converge(systemd, [service(conf)], check=False)
     assert systemd.calls == [
         "systemctl daemon-reload",
         "systemctl --no-reload enable x.service",
@@ -409,7 +438,7 @@ def test_a_unit_that_takes_the_place_of_a_script_is_enabled_itself(
 
 def test_check_mode_touches_no_service(conf: Path) -> None:
     systemd = FakeSystemd(ActiveState="inactive", LoadState="not-found", NeedDaemonReload="yes")
-    assert services.converge(systemd, service(conf), check=True) == ["start x.service"]
+    assert services.converge(systemd, [service(conf)], check=True) == ["start x.service"]
     assert systemd.calls == []
 
 
@@ -417,22 +446,22 @@ def test_a_service_that_does_not_start_says_what_its_journal_says(conf: Path) ->
     systemd = FakeSystemd(ActiveState="failed")
     systemd.fails = "start"
     with pytest.raises(services.RefusedError, match="no such node"):
-        services.converge(systemd, service(conf), check=False)
+        services.converge(systemd, [service(conf)], check=False)
 
 
 def test_a_unit_that_is_not_there_is_an_error(conf: Path) -> None:
     with pytest.raises(services.RefusedError, match="no unit"):
-        services.converge(FakeSystemd(LoadState="not-found"), service(conf), check=False)
+        services.converge(FakeSystemd(LoadState="not-found"), [service(conf)], check=False)
 
 
 def test_systemd_is_asked_again_when_it_hangs_up(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "PAUSE", 0)
     systemd = FakeSystemd(**after(conf, 1))
     systemd.hangs_up = services.TRIES - 1
-    assert services.converge(systemd, service(conf), check=False) == []
+    assert services.converge(systemd, [service(conf)], check=False) == []
     systemd.hangs_up = services.TRIES
     with pytest.raises(services.RefusedError, match="Connection reset by peer"):
-        services.converge(systemd, service(conf), check=False)
+        services.converge(systemd, [service(conf)], check=False)
 
 
 def test_every_role_has_the_same_module_for_services() -> None:
@@ -459,3 +488,94 @@ release = module(ROOT / "roles/common/library/os_release.py")
 def test_a_distribution_is_known_by_itself_or_by_its_kin(fields: dict[str, str], family: str) -> None:
     assert release.facts(fields)["ansible_os_family"] == family
     assert release.facts(fields)["ansible_distribution"] == fields["NAME"].split()[0]
+
+
+files = module(ROOT / "roles/common/library/written_files.py")
+
+
+def write(monkeypatch: pytest.MonkeyPatch, *wanted: dict[str, Any], **internal: Any) -> dict[str, Any]:
+    """What the module says, run as Ansible runs it."""
+    me = {"owner": os.getuid(), "group": os.getgid()}
+    arguments = {
+        "files": [{**me, **one} for one in wanted],
+        **{f"_ansible_{key}": value for key, value in internal.items()},
+    }
+    ended: dict[str, Any] = {}
+
+    class Ended(Exception):  # noqa: N818 - it is none
+        pass
+
+    def end(_: Any, **result: Any) -> None:
+        ended.update(result)
+        raise Ended
+
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    monkeypatch.setattr(basic.AnsibleModule, "exit_json", end)
+    monkeypatch.setattr(basic.AnsibleModule, "fail_json", end)
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda *_, **__: None)
+    with pytest.raises(Ended):
+        files.main()
+    return ended
+
+
+def test_files_are_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = {"dest": str(tmp_path / "etc/new/one.conf"), "content": "a = 1\n"}
+    two = {"dest": str(tmp_path / "two.key"), "content": "secret", "mode": "0400"}
+    assert write(monkeypatch, one, two)["written"] == [one["dest"], two["dest"]]
+    assert (tmp_path / "etc/new/one.conf").read_text() == "a = 1\n"
+    assert (tmp_path / "etc/new/one.conf").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "two.key").stat().st_mode & 0o777 == 0o400
+    again = write(monkeypatch, one, two)
+    assert (again["changed"], again["written"]) == (False, [])
+    (tmp_path / "two.key").chmod(0o644)
+    assert write(monkeypatch, one, two)["written"] == [two["dest"]]
+    assert (tmp_path / "two.key").stat().st_mode & 0o777 == 0o400
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_check_mode_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old").write_text("old")
+    wanted = (
+        {"dest": str(tmp_path / "old"), "content": "new"},
+        {"dest": str(tmp_path / "sub/new"), "content": "new"},
+    )
+    said = write(monkeypatch, *wanted, check_mode=True, diff=True)
+    assert said["changed"]
+    assert [(change["before"], change["after"]) for change in said["diff"]] == [("old", "new"), ("", "new")]
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_text() == "old"
+
+
+def test_texts_are_in_the_diff_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"dest": str(tmp_path / "x"), "content": "the secret"}
+    assert "the secret" not in json.dumps(write(monkeypatch, wanted))
+    wanted["content"] = "the next secret"
+    assert "the next secret" in json.dumps(write(monkeypatch, wanted, diff=True)["diff"])
+
+
+def test_a_file_that_would_not_be_valid_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_text("good\n")
+    said = write(monkeypatch, {"dest": str(path), "content": "bad\n", "validate": "grep -q good %s"})
+    assert "would not be valid" in said["msg"]
+    assert path.read_text() == "good\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+    assert write(monkeypatch, {"dest": str(path), "content": "very good\n", "validate": "grep -q good %s"})[
+        "changed"
+    ]
+
+
+def test_a_link_stays_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shared").write_text("old")
+    (tmp_path / "link").symlink_to("shared")
+    assert write(monkeypatch, {"dest": str(tmp_path / "link"), "content": "new"})["changed"]
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "shared").read_text() == "new"
+
+
+def test_every_role_has_the_same_module_for_files() -> None:
+    links = sorted(ROOT.glob("roles/*/library/written_files.py"))
+    assert {link.resolve() for link in links} == {ROOT / "roles/common/library/written_files.py"}

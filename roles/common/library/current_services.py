@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,8 @@ UNIT_FOLDERS = (
 )
 GENERATED = "/run/systemd/generator"
 PROPERTIES = "FragmentPath,Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,StateChangeTimestamp"
+# What is-enabled says of units that start at boot, or need no such thing; it exits with 0 for them (systemctl(1)).
+ENABLED = {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "transient"}
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -82,24 +84,37 @@ def moment(text: str) -> float:
     return parsed.timestamp()
 
 
-def look(run: Run, name: str) -> Unit:
-    """Asks systemd for a unit."""
-    command = ["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", name]
+def look(run: Run, names: Sequence[str]) -> list[Unit]:
+    """Asks systemd for units."""
+    command = ["systemctl", "show", "--timestamp=us+utc", f"--property={PROPERTIES}", *names]
     for _ in range(TRIES):
         code, printed, error = run(command)
         if code == 0:
             break
         time.sleep(PAUSE)
     else:
-        raise RefusedError(f"systemd does not say how {name} is: {error.strip()}")
-    found = dict(line.partition("=")[::2] for line in printed.splitlines())
-    # Not UnitFileState: that is what systemd remembers from when it last read all units.
-    enabled = run(["systemctl", "is-enabled", "--quiet", name])[0] == 0
+        raise RefusedError(f"systemd does not say how {' and '.join(names)} is: {error.strip()}")
+    shown = [dict(line.partition("=")[::2] for line in part.splitlines()) for part in printed.split("\n\n")]
+    return list(map(unit, names, shown, enabled(run, names, shown)))
+
+
+def enabled(run: Run, names: Sequence[str], shown: Iterable[Mapping[str, str]]) -> list[bool]:
+    """Which units start at boot. UnitFileState is only what systemd remembers from when it last read all units."""
+    if all(found.get("UnitFileState", "generated") != "generated" for found in shown):
+        states = run(["systemctl", "is-enabled", *names])[1].split()
+        if len(states) == len(names):
+            return [state in ENABLED for state in states]
+    # Of one that is not there it prints nothing, and those that have a script it takes first.
+    return [run(["systemctl", "is-enabled", "--quiet", name])[0] == 0 for name in names]
+
+
+def unit(name: str, found: Mapping[str, str], starts: bool) -> Unit:
+    """A unit, from what systemctl shows of it and whether it starts at boot."""
     return Unit(
         name=name,
         loaded=found.get("LoadState") == "loaded",
         active=found.get("ActiveState") in {"active", "reloading"},
-        enabled=enabled,
+        enabled=starts,
         generated=found.get("UnitFileState") == "generated",
         outdated=found.get("NeedDaemonReload") == "yes" or replaced(name, found.get("FragmentPath", "")),
         since=moment(found.get("StateChangeTimestamp", "")),
@@ -145,13 +160,26 @@ def act(run: Run, verb: str, unit: Unit) -> None:
         )
 
 
-def converge(run: Run, service: Mapping[str, Any], *, check: bool) -> list[str]:
-    """Brings one service up to date and tells what that took."""
-    unit = look(run, service["name"])
+def converge(run: Run, services: Sequence[Mapping[str, Any]], *, check: bool) -> list[str]:
+    """Brings services up to date, in their order, and tells what that took."""
+    units = look(run, [service["name"] for service in services])
+    if all(map(current, units, services)):
+        return []
+    return [change for service in services for change in converge_one(run, service, check=check)]
+
+
+def current(unit: Unit, service: Mapping[str, Any]) -> bool:
+    """Whether nothing is to be done about a service."""
+    return unit.loaded and not unit.outdated and not needs(unit, service)
+
+
+def converge_one(run: Run, service: Mapping[str, Any], *, check: bool) -> list[str]:
+    """Brings one service up to date and tells what that took. It may be named twice: what was done before counts."""
+    (unit,) = look(run, [service["name"]])
     if unit.outdated and not check:
         run(["systemctl", "daemon-reload"])
         # What was enabled by a script in init.d may not be any more, now that the unit has a file of its own.
-        unit = look(run, service["name"])
+        (unit,) = look(run, [service["name"]])
     if not unit.loaded and not check:
         raise RefusedError(f"There is no unit {unit.name} on this host, or it is masked")
     verbs = needs(unit, service)
@@ -178,12 +206,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    changes: list[str] = []
     try:
-        for service in module.params["services"]:
-            changes += converge(module.run_command, service, check=module.check_mode)
+        changes = converge(module.run_command, module.params["services"], check=module.check_mode)
     except RefusedError as error:
-        module.fail_json(msg=str(error), changes=changes)
+        module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changes), changes=changes)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -15,11 +15,11 @@ description:
   - Returns the fact C(slurm_common_actions), daemon to C(reloaded) or C(restarted), for the daemons that read a
     changed file. It touches nothing.
 options:
-  results:
+  changes:
     type: list
     elements: dict
     required: true
-    description: The results of the template task that wrote the files, run with C(diff), one a file.
+    description: The diff of written_files, one entry a file that changed.
   restarts:
     type: dict
     required: true
@@ -28,10 +28,9 @@ author: labctl contributors
 """
 
 RETURN = r"""
-keys:
-  description: The keys of slurm.conf that changed.
-  type: list
-  elements: str
+ansible_facts:
+  description: slurm_common_actions, as above.
+  type: dict
   returned: always
 """
 
@@ -52,28 +51,11 @@ def changed_keys(before: str, after: str) -> list[str]:
     return sorted(keys)
 
 
-def texts(result: Mapping[str, Any]) -> tuple[str, str] | None:
-    """A file before and after, from the diff of Ansible's template; None if that has none (a long file)."""
-    for part in result.get("diff") or []:
-        if isinstance(part.get("before"), str) and isinstance(part.get("after"), str):
-            return part["before"], part["after"]
-    return None
-
-
-def keys_of(results: Iterable[Mapping[str, Any]]) -> list[str] | None:
-    """The changed keys of slurm.conf; None if it changed and nobody can tell where."""
-    for result in results:
-        if result.get("item") == "slurm.conf" and result.get("changed"):
-            found = texts(result)
-            return changed_keys(*found) if found else None
-    return []
-
-
-def actions(results: Iterable[Mapping[str, Any]], restarts: Mapping[str, Iterable[str]]) -> dict[str, str]:
+def actions(changes: Iterable[Mapping[str, str]], restarts: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """What each daemon has to do about the files that were written.
 
     Args:
-        results: results of the template task, one a file; item names the file.
+        changes: before and after of each file that was written; after_header is its path.
         restarts: key of slurm.conf to the daemons that a change of it restarts.
 
     Returns:
@@ -81,21 +63,19 @@ def actions(results: Iterable[Mapping[str, Any]], restarts: Mapping[str, Iterabl
     """
     needs: dict[str, int] = {}
     table = {key.lower(): set(daemons) for key, daemons in restarts.items()}
-    results = [result for result in results if result.get("changed")]
 
     def need(daemons: Iterable[str], level: int) -> None:
         for daemon in daemons:
             needs[daemon] = max(needs.get(daemon, 0), level)
 
-    names = {result.get("item") for result in results}
-    if "cgroup.conf" in names:  # cgroup.conf(5): read again on SIGHUP; slurmctld does not use it
+    written = {Path(change["after_header"]).name: change for change in changes}
+    if "cgroup.conf" in written:  # cgroup.conf(5): read again on SIGHUP; slurmctld does not use it
         need(["slurmd"], 0)
-    if "gres.conf" in names:  # gres.conf(5): Type restarts both; devices are opened at the start
+    if "gres.conf" in written:  # gres.conf(5): Type restarts both; devices are opened at the start
         need(DAEMONS, 1)
-    if "slurm.conf" in names:
-        keys = keys_of(results)
-        need(DAEMONS, 1 if keys is None else 0)
-        for key in keys or []:
+    if "slurm.conf" in written:
+        need(DAEMONS, 0)
+        for key in changed_keys(written["slurm.conf"]["before"], written["slurm.conf"]["after"]):
             need(table.get(key.lower(), ()), 1)
     return {daemon: ACTIONS[level] for daemon, level in needs.items()}
 
@@ -104,14 +84,13 @@ def main() -> None:
     """Runs the module."""
     module = AnsibleModule(
         argument_spec={
-            "results": {"type": "list", "elements": "dict", "required": True},
+            "changes": {"type": "list", "elements": "dict", "required": True},
             "restarts": {"type": "dict", "required": True},
         },
         supports_check_mode=True,
     )
-    results = module.params["results"]
-    facts = {"slurm_common_actions": actions(results, module.params["restarts"])}
-    module.exit_json(changed=False, keys=keys_of(results) or [], ansible_facts=facts)
+    facts = {"slurm_common_actions": actions(module.params["changes"], module.params["restarts"])}
+    module.exit_json(changed=False, ansible_facts=facts)
 
 
 if __name__ == "__main__":

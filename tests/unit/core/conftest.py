@@ -100,7 +100,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.steps.box.recipe_key": lambda _: made.box,
         "labctl.steps.boot.control_directory": lambda: None,
         "labctl.steps.boot.make_and_await": made.make_and_await,
-        "labctl.steps.boot.await_ports": made.await_ports,
+        "labctl.steps.boot.await_network": made.await_network,
         "labctl.saved_machines._SLIM": 0.0,
         "labctl.steps.tell.by_ssh": lambda *_, **__: Answer(0, "", ""),
         "labctl.work.converge": made.converge,

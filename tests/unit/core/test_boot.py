@@ -176,18 +176,18 @@ def test_an_address_without_anybody_does_not_answer(monkeypatch: pytest.MonkeyPa
     assert boot._listens(str(IPv4Address("127.0.0.1"))) is False
 
 
-def test_machines_that_ran_before_need_but_take_a_connection(
+def test_machines_that_ran_before_need_but_answer(
     layout: Layout, view: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
-    def accepts(address: str) -> bool:
+    def there(address: str) -> bool:
         asked.append(address)
         return asked.count(address) > 2
 
-    monkeypatch.setattr(boot, "_accepts", accepts)
+    monkeypatch.setattr(boot, "_there", there)
     monkeypatch.setattr(boot, "_POLL", 0.01)
-    boot.await_ports(layout, view)
+    boot.await_network(layout, view)
     assert {asked.count(address) for address in addresses(layout).values()} == {3}
     assert {(line.text, line.state) for line in view.nodes.values()} == {("answers", "ok")}
 
@@ -196,22 +196,43 @@ def test_one_that_does_not_come_back_is_named(
     layout: Layout, view: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = addresses(layout)["cpu-1"]
-    monkeypatch.setattr(boot, "_accepts", lambda other: other != address)
+    monkeypatch.setattr(boot, "_there", lambda other: other != address)
     monkeypatch.setattr(boot, "_PORT_DEADLINE", 0.05)
     with pytest.raises(BootError, match=f"cpu-1 does not answer at {address}"):
-        boot.await_ports(layout, view)
+        boot.await_network(layout, view)
 
 
-def test_a_port_that_nobody_listens_on_takes_no_connection(
-    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+class Connection:
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("refusing", "open_", "there", "asked"),
+    [
+        ({1, 22}, set(), True, [1]),  # as a machine does that nobody protects
+        (set(), {22}, True, [1, 22]),  # a packet filter drops the first
+        (set(), {1}, True, [1]),
+        ({22}, set(), False, [1, 22]),
+        (set(), set(), False, [1, 22]),
+    ],
+)
+def test_a_machine_is_there_that_refuses_a_connection(
+    refusing: set[int], open_: set[int], there: bool, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, port = socket.create_connection, server.getsockname()[1]
-    monkeypatch.setattr(
-        socket, "create_connection", lambda where, timeout: real((where[0], port), timeout=timeout)
-    )
-    assert boot._accepts("127.0.0.1")
-    server.close()
-    assert not boot._accepts("127.0.0.1")
+    ports: list[int] = []
+
+    def connect(where: tuple[str, int], timeout: float) -> Connection:
+        ports.append(where[1])
+        if where[1] in refusing:
+            raise ConnectionRefusedError
+        if where[1] not in open_:
+            raise TimeoutError(timeout)
+        return Connection()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert boot._there("192.0.2.1") is there
+    assert ports == asked
 
 
 def test_host_keys_are_forgotten_of_those_made_anew_alone(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ class World:
         make(threading.Event())
         self.provider._call("await", *nodes)
 
-    def await_ports(self, layout: Layout, view: StepView) -> None:
+    def await_network(self, layout: Layout, view: StepView) -> None:
         del view
         self.provider._call("await", *(machine.node.name for machine in layout.machines))
 

@@ -1,0 +1,1 @@
+../../roles/common/library/written_files.py
