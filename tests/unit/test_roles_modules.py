@@ -464,13 +464,12 @@ def test_systemd_is_asked_again_when_it_hangs_up(conf: Path, monkeypatch: pytest
         services.converge(systemd, [service(conf)], check=False)
 
 
-def test_every_role_has_the_same_module_for_services() -> None:
-    links = sorted(ROOT.glob("roles/*/library/current_services.py"))
-    assert {link.resolve() for link in links} == {ROOT / "roles/common/library/current_services.py"}
-    users = {
-        path.parts[-3] for path in ROOT.glob("roles/*/tasks/*.yml") if "current_services:" in path.read_text()
-    }
-    assert users <= {link.parts[-3] for link in links}
+@pytest.mark.parametrize("name", ["current_services", "written_files"])
+def test_every_role_has_the_same_module(name: str) -> None:
+    links = sorted(ROOT.glob(f"roles/*/library/{name}.py"))
+    assert {link.resolve() for link in links} == {ROOT / f"roles/common/library/{name}.py"}
+    users = {path.parts[-3] for path in ROOT.glob("roles/*/tasks/*.yml") if f"{name}:" in path.read_text()}
+    assert users == {link.parts[-3] for link in links}
 
 
 release = module(ROOT / "roles/common/library/os_release.py")
@@ -574,8 +573,3 @@ def test_a_link_stays_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert write(monkeypatch, {"dest": str(tmp_path / "link"), "content": "new"})["changed"]
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "shared").read_text() == "new"
-
-
-def test_every_role_has_the_same_module_for_files() -> None:
-    links = sorted(ROOT.glob("roles/*/library/written_files.py"))
-    assert {link.resolve() for link in links} == {ROOT / "roles/common/library/written_files.py"}
