@@ -193,6 +193,11 @@ def silent(*, clock: Clock = time.monotonic) -> BaseReporter:
     return BaseReporter(clock=clock)
 
 
+def plain() -> None:
+    """From now on no colours and nothing that moves, from us and from the programs that we start."""
+    os.environ.update(TERM="dumb", NO_COLOR="1")
+
+
 def reporter(*, quiet: bool = False) -> Reporter:
     """The reporter that fits where stderr goes: a live tree on a terminal, plain lines elsewhere."""
     if quiet:

@@ -87,3 +87,9 @@ class JobsRunError(LabError):
     """Jobs run on nodes that are to go; nothing has been touched."""
 
     exit_code = 10
+
+
+class DeadlineError(LabError):
+    """It was not done within the time that it was given; what it had begun was interrupted."""
+
+    exit_code = 11

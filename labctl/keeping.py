@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labctl import __version__, providers, snapshots, target
+from labctl import __version__, kvm, providers, snapshots, target
 from labctl.definition.models import Definition
 from labctl.errors import SnapshotError
 from labctl.files import LabFiles
@@ -27,6 +27,14 @@ class Removed:
 
     what: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class SnapshotKey:
+    """What a cache may call the snapshot that `up` would bring back, and the snapshot's id; empty if it is not here."""
+
+    key: str
+    snapshot: str
 
 
 class Keeper:
@@ -63,6 +71,17 @@ class Keeper:
             if own in ("", snapshot.secrets) and not self._differences(snapshot, driver):
                 return snapshot
         return None
+
+    def named(self, definition: Definition, files: LabFiles) -> SnapshotKey:
+        """The snapshot that `up` would bring back: what it depends on, this host included, and whether it is here.
+
+        Raises:
+            SnapshotError: machines cannot be saved here.
+        """
+        host = self.host(kvm.driver(None, None))
+        words = "\0".join([key(definition), *(f"{name}={value}" for name, value in sorted(host.items()))])
+        saved = self.equal(definition, files)
+        return SnapshotKey(hashlib.sha256(words.encode()).hexdigest()[:16], saved.id if saved else "")
 
     def fits(self, snapshot: Snapshot, driver: str) -> None:
         """Refuse a snapshot of another kind of host.

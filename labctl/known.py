@@ -11,6 +11,7 @@ from labctl.definition.models import Definition
 from labctl.errors import DefinitionError, HostError
 from labctl.files import LabFiles
 from labctl.finding import LabSummary
+from labctl.keeping import Keeper, SnapshotKey
 from labctl.providers.base import Found, Provider
 from labctl.render.layout import Layout
 from labctl.snapshots import Snapshot
@@ -120,6 +121,14 @@ class KnownLab(Ways):
             unknown=Trouble(broken if self._broken else "its files are gone", gone.hint),
             with_services=services,
         )
+
+    def snapshot_key(self) -> SnapshotKey:
+        """What a cache may call the snapshot that `up` would bring back here, and which one that is.
+
+        Raises:
+            SnapshotError: machines cannot be saved here.
+        """
+        return Keeper(self.provider).named(self.definition, self.files)
 
     def nodes(self, pattern: str) -> tuple[str, ...]:
         """The nodes meant by a hostlist, ``@role`` or ``all``, in the order of the definition.

@@ -6,20 +6,28 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from labctl.cli import show, show_lab
-from labctl.cli.state import state
 
 if TYPE_CHECKING:
+    from labctl.console import Reporter
     from labctl.lab import Lab, UpResult
 
 
 def bring_up(
-    lab: Lab, *, dry_run: bool, verify: bool, fresh: bool, force: bool, as_json: bool, anew: bool = True
+    lab: Lab,
+    reporter: Reporter,
+    *,
+    dry_run: bool,
+    verify: bool,
+    fresh: bool,
+    force: bool,
+    as_json: bool,
+    anew: bool = True,
 ) -> None:
     """Bring a lab up and show it, or show what would be done; for what each option means see `Lab.up`."""
     if dry_run:
         _plan(lab, as_json=as_json, verify=verify, fresh=fresh)
         return
-    result = lab.up(state.reporter(), verify=verify, fresh=fresh, force=force, anew=anew)
+    result = lab.up(reporter, verify=verify, fresh=fresh, force=force, anew=anew)
     if as_json:
         show.as_json(result)
     elif result.changed:

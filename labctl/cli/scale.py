@@ -9,7 +9,7 @@ import typer
 
 from labctl.cli import bring_up, completion
 from labctl.cli.options import DryRun, Force, Json, LabName, Verify
-from labctl.cli.state import recounted
+from labctl.cli.state import recounted, state
 from labctl.errors import UsageError
 
 EXAMPLES = (
@@ -44,7 +44,14 @@ def run(
     """
     lab = recounted(name, counted(words))
     bring_up.bring_up(
-        lab, dry_run=dry_run, verify=verify, fresh=False, force=force, as_json=as_json, anew=False
+        lab,
+        state.reporter(),
+        dry_run=dry_run,
+        verify=verify,
+        fresh=False,
+        force=force,
+        as_json=as_json,
+        anew=False,
     )
 
 
