@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl import __version__, lock
-from labctl.definition import loading
+from labctl.definition import loading, playbooks
 from labctl.definition.models import Definition
 from labctl.plan import Shape
 from labctl.render import rest
@@ -95,8 +95,10 @@ class LabFiles:
         (self.directory / ".gitignore").write_text("*\n")
 
     def load(self) -> Definition | None:
-        """The definition as it was last written; None if there is none."""
-        return loading.load(str(self.definition)) if self.definition.is_file() else None
+        """The definition as it was last written; None if there is none. Playbooks that it names may be gone."""
+        if not self.definition.is_file():
+            return None
+        return loading.loads(loading.read(self.definition), name=str(self.definition))
 
     def record(self) -> Record:
         """What the lab remembers; nothing if it never was or if the file is damaged."""
@@ -169,8 +171,12 @@ def key_of(definition: Definition, box: str) -> str:
         box: the name of the box, its version included.
     """
     digest = hashlib.sha256()
-    for part in (__version__, sys.version.split()[0], box, loading.dump(definition)):
+    # Where the user's playbooks are is of no matter, but what they say.
+    dumped = loading.dump(definition.model_copy(update={"playbooks": []}))
+    for part in (__version__, sys.version.split()[0], box, dumped):
         digest.update(part.encode() + b"\0")
+    for name, path in playbooks.content(definition.playbooks):
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     for folder in ("playbooks", "roles"):
         for path in sorted(resource(folder).rglob("*")):
             if path.is_file() and path.suffix not in (".md", ".pyc"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from labctl import refusals, snapshots, target
 from labctl.console import Reporter
+from labctl.definition.models import Definition
 from labctl.errors import DamagedError, LabError, SnapshotError
 from labctl.files import Record
 from labctl.finding import LabSummary
@@ -54,7 +55,8 @@ class Lab(KnownLab):
     def _plan(self, saved: Snapshot | None, *, verify: bool, fresh: bool) -> tuple[Action, ...]:
         shapes, save = target.shapes(self.definition), self.provider.saver is not None
         there = observed(self.files, self._found(), shapes, lambda: self.status().problems, saved)
-        return plan(Wanted(shapes, target.key(self.definition), verify, save, fresh), there)
+        wanted = Wanted(shapes, target.key(self.definition), verify, save, fresh, self.definition.playbooks)
+        return plan(wanted, there)
 
     def _saved(self) -> Snapshot | None:
         """The snapshot that `up` would bring back, if there is nothing of the lab that it had to throw away."""
@@ -115,6 +117,7 @@ class Lab(KnownLab):
     ) -> ConvergeResult:
         """Run the playbooks on the running lab."""
         self._require_running()
+        refusals.without_playbooks(self.definition)
         with self._work(reporter, "converge") as work:
             return work.converge(self.definition, tags=tags, limit=limit, check=check)
 
@@ -243,7 +246,11 @@ class Lab(KnownLab):
     def _brought_back(self, saved: Snapshot, work: Work) -> VerifyResult | None:
         """What verify said of the lab as it was saved; None, and nothing left, if it could not be brought back."""
         try:
-            layout, through = self._all_but_machines(saved, work), work.agent(self.definition)
+            # The same but for where its playbooks are, which may be elsewhere on the host that saved it.
+            layout, through = (
+                self._all_but_machines(saved, work, self.definition),
+                work.agent(self.definition),
+            )
             with work.standing_by(level="restored", through=through) as begun:
                 work.restore(saved, layout, self._there())
                 return work.verify(self.definition, level="restored", through=through, begun=begun)
@@ -263,11 +270,11 @@ class Lab(KnownLab):
         work.restore(saved, layout, self._there())
         return layout
 
-    def _all_but_machines(self, saved: Snapshot, work: Work) -> Layout:
+    def _all_but_machines(self, saved: Snapshot, work: Work, definition: Definition | None = None) -> Layout:
         """Network and files as they were when they were saved; where the machines will be."""
         made_from = work.check(saved)
         work.take_files(saved, self._there())
-        self._definition = self.files.load()
+        self._definition = definition or self.files.load()
         return work.prepare(self.definition, self._origin, made_from)
 
     def _settle(self, layout: Layout, work: Work) -> bool:
@@ -278,6 +285,7 @@ class Lab(KnownLab):
 
     def _check(self) -> None:
         """Refuse, before anything is touched, what cannot be made on this host or under this name."""
+        refusals.without_playbooks(self.definition)
         shapes = self.files.record().made_with()
         refusals.unfit_host(self.definition, self._provider_wanted(), shapes, self._running)
         refusals.foreign(self.name, self.directory, self._found())

@@ -94,6 +94,7 @@ class Wanted:
         verify: whether the lab shall be verified.
         save: whether a lab that was verified shall be saved as a snapshot.
         fresh: every machine shall be made anew.
+        playbooks: paths of the user's own, which converge runs as well.
     """
 
     shapes: Mapping[str, Shape]
@@ -101,6 +102,7 @@ class Wanted:
     verify: bool = True
     save: bool = False
     fresh: bool = False
+    playbooks: Sequence[str] = ()
 
 
 def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
@@ -188,15 +190,19 @@ def _misfit(made: Shape, wanted: Shape) -> str:
 
 
 def _converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> list[Action]:
+    reason = _why_converge(wanted, observed, machines)
+    own = f"; {', '.join(wanted.playbooks)} after the roles" if wanted.playbooks else ""
+    return [Action("converge", "", reason + own)] if reason else []
+
+
+def _why_converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> str:
     if not observed.converged:
-        return [Action("converge", "", "the lab was never converged to its end")]
+        return "the lab was never converged to its end"
     if observed.converged != wanted.key:
-        return [Action("converge", "", "the definition, the roles or the box changed")]
+        return "the definition, the roles or the box changed"
     if any(action.kind in ("create", "recreate", "remove", "resize") for action in machines):
-        return [Action("converge", "", "the nodes changed")]
-    if observed.problems:
-        return [Action("converge", "", observed.problems[0])]
-    return []
+        return "the nodes changed"
+    return observed.problems[0] if observed.problems else ""
 
 
 def _save(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labctl import host
 from labctl.definition.models import Definition
-from labctl.errors import HostError, LabError, UsageError
+from labctl.errors import DefinitionError, HostError, LabError, UsageError
 from labctl.files import LabFiles, Record
 from labctl.plan import Action, Shape
 from labctl.providers.base import Found
@@ -39,6 +39,17 @@ def taken(definition: Definition, shapes: Mapping[str, Shape], up: Collection[st
         for node in definition.machines()
         if node.name in up
     }
+
+
+def without_playbooks(definition: Definition) -> None:
+    """A lab may outlive the playbooks that its definition names."""
+    gone = [path for path in definition.playbooks if not Path(path).is_file()]
+    if gone:
+        raise DefinitionError(
+            f"there is no playbook {', '.join(gone)}",
+            why=f"the definition of {definition.name} names it",
+            hint="labctl up FILE, with the definition as it is now",
+        )
 
 
 def foreign(lab: str, directory: Path, machines: Sequence[Found]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from labctl import keeping, kvm, layouts, making, packing, providers, snapshots, target
@@ -192,7 +193,7 @@ class Work:
             result = converge(
                 self._files.directory,
                 inventory=self._files.inventory,
-                playbook=resource("playbooks") / "site.yml",
+                playbooks=[resource("playbooks") / "site.yml", *map(Path, definition.playbooks)],
                 view=view,
                 log=self._files.log("converge"),
                 tags=tags,

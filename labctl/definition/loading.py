@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.definition import overrides as changes
-from labctl.definition import shipped, yamltext
+from labctl.definition import playbooks, shipped, yamltext
 from labctl.definition import source as sources
 from labctl.definition.models import Definition
 from labctl.definition.sizes import Sizes
@@ -45,13 +45,22 @@ def load(source: str, *, overrides: Sequence[str] = (), sizes: Sizes | None = No
         DefinitionError: it cannot be read, or is not a lab; with every mistake, each with its line.
     """
     path = _find(source)
-    return loads(_read(path), name=str(path), overrides=overrides, sizes=sizes)
+    folder = Path() if source in shipped.paths() else path.parent
+    return loads(read(path), name=str(path), overrides=overrides, sizes=sizes, folder=folder)
 
 
 def loads(
-    text: str, *, name: str = "definition", overrides: Sequence[str] = (), sizes: Sizes | None = None
+    text: str,
+    *,
+    name: str = "definition",
+    overrides: Sequence[str] = (),
+    sizes: Sizes | None = None,
+    folder: Path | None = None,
 ) -> Definition:
-    """The same from text, whose lines are shown as those of the file `name`."""
+    """The same from text, whose lines are shown as those of the file `name`.
+
+    With a `folder`, files that the definition names are looked for from there; without it their paths stay as they are.
+    """
     try:
         tree = sources.parse(text, name)
     except sources.SourceError as error:
@@ -62,8 +71,9 @@ def loads(
     refused = [*resize(tree, sizes or Sizes()), *changes.apply(tree, overrides)]
     mistakes = [(error.where, error.words) for error in refused]
     plain = sources.bare(tree)
+    lost = playbooks.locate(plain, folder) if folder is not None else ()
     definition, problems = check(plain)
-    mistakes += [(sources.where(tree, each.path), shown(plain, each)) for each in problems]
+    mistakes += [(sources.where(tree, each.path), shown(plain, each)) for each in (*problems, *lost)]
     if mistakes or definition is None:
         raise _refusal(name, mistakes)
     return definition
@@ -110,7 +120,12 @@ def _find(source: str) -> Path:
     )
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a definition's file.
+
+    Raises:
+        DefinitionError: there is none to be read.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)

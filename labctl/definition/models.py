@@ -162,6 +162,8 @@ class Definition(_Part):
     """What the lab has besides."""
     vars: dict[VariableName, Any] = {}
     """Any variable of any role, for every node; it wins over what labctl would set."""
+    playbooks: list[str] = []
+    """Playbooks of your own, which converge runs after the roles, in this order. Paths begin at this file's folder."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

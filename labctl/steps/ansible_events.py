@@ -39,7 +39,7 @@ class HostResult:
 
 @dataclass
 class Collector:
-    """Takes every event of one run; draws the nodes on `view` and keeps the sums.
+    """Takes every event of a run, or of several; draws the nodes on `view` and keeps the sums.
 
     A failure counts as soon as it is seen, and no longer once its host goes on with another task: then a
     rescue has taken it up. Ansible's own statistics, which come last, know best.
@@ -55,6 +55,10 @@ class Collector:
     _seconds: dict[str, dict[str, float]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
+
+    def begin(self) -> None:
+        """Another run begins; the sums go on."""
+        self.pid, self.finished = None, False
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Read one event, of whatever kind."""

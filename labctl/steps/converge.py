@@ -1,4 +1,4 @@
-"""Converge: run a playbook over the lab until its nodes are as defined, through ansible-runner."""
+"""Converge: run playbooks over the lab until its nodes are as defined, through ansible-runner."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,19 +59,19 @@ def converge(
     directory: Path,
     *,
     inventory: Path,
-    playbook: Path,
+    playbooks: Sequence[Path],
     view: StepView,
     log: Path,
     tags: str = "",
     limit: str = "",
     check: bool = False,
 ) -> ConvergeResult:
-    """Run a playbook, drawing each node's tasks on `view`.
+    """Run playbooks one after the other, drawing each node's tasks on `view`.
 
     Args:
         directory: the lab's directory; ansible-runner's own files live in it for the time of the run.
         inventory: an Ansible inventory, file or directory.
-        playbook: the playbook.
+        playbooks: the playbooks. After one that fails, no other is run.
         view: the step's view.
         log: all of Ansible's output goes there, mode 0600.
         tags: only tasks with these tags, comma separated.
@@ -82,17 +82,40 @@ def converge(
         ConvergeError: a task failed, a host did not answer, or Ansible could not start.
         KeyboardInterrupt: the user interrupted; nothing of Ansible is left running.
     """
+    collector = Collector(view)
+    options = {
+        "inventory": str(inventory.absolute()),
+        "tags": tags or None,
+        "limit": limit or None,
+        "cmdline": "--check" if check else None,
+    }
+    with _private_file(log) as output:
+        for playbook in playbooks:
+            if len(playbooks) > 1:
+                view.note(playbook.name)
+            collector.begin()
+            last = _play(directory, playbook, collector, output, options)
+            if last is not None:
+                raise _error([failure for failure, _ in collector.failures.values()], playbook, log, last)
+    return _result(collector)
+
+
+def _play(
+    directory: Path,
+    playbook: Path,
+    collector: Collector,
+    output: TextIO,
+    options: Mapping[str, str | None],
+) -> list[str] | None:
+    """Run one playbook; None if it went well, else the last lines that Ansible said."""
     import ansible_runner  # noqa: PLC0415 - slow, and most commands do without
 
-    collector = Collector(view)
-    cancel = _Cancel(collector)
+    cancel, tail = _Cancel(collector), _Tail(output)
     with ExitStack() as stack:
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".converge-", dir=directory)))
         # Not below the lab: Mitogen makes a socket in it, whose path must stay under 108 bytes.
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labctl-")))
-        output = stack.enter_context(_private_file(log))
         stack.enter_context(_interrupts(cancel.interrupt))
-        tail = _Tail(output)
         stack.callback(cancel.kill)
 
         def handle(event: dict[str, Any]) -> bool:
@@ -102,11 +125,7 @@ def converge(
 
         run = ansible_runner.run(
             private_data_dir=str(private),
-            inventory=str(inventory.absolute()),
             playbook=str(playbook.absolute()),
-            tags=tags or None,
-            limit=limit or None,
-            cmdline="--check" if check else None,
             forks=FORKS,
             envvars=environment(private, scratch),
             settings={"pexpect_timeout": POLL, "suppress_output_file": True},
@@ -114,14 +133,12 @@ def converge(
             quiet=True,
             event_handler=handle,
             cancel_callback=cancel,
+            **options,
         )
     if cancel.interrupted:
         raise KeyboardInterrupt
     collector.show_ends()
-    failures = [failure for failure, _ in collector.failures.values()]
-    if failures or run.rc != 0:
-        raise _error(failures, playbook, log, tail.last)
-    return _result(collector)
+    return tail.last if collector.failures or run.rc != 0 else None
 
 
 def environment(private: Path, scratch: Path) -> dict[str, str]:

@@ -90,15 +90,17 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def run(tmp_path: Path, recorder: Recorder) -> Any:
-    def run(playbook: str, inventory: str = INVENTORY, **options: Any) -> ConvergeResult:
+    def run(*playbooks: str, inventory: str = INVENTORY, **options: Any) -> ConvergeResult:
         (tmp_path / "lab").mkdir(exist_ok=True)
         (tmp_path / "hosts.yml").write_text(inventory)
-        (tmp_path / "play.yml").write_text(playbook)
+        paths = [tmp_path / f"play{number or ''}.yml" for number in range(len(playbooks))]
+        for path, playbook in zip(paths, playbooks, strict=True):
+            path.write_text(playbook)
         with recorder.step("converge") as view:
             return converge(
                 tmp_path / "lab",
                 inventory=tmp_path / "hosts.yml",
-                playbook=tmp_path / "play.yml",
+                playbooks=paths,
                 view=view,
                 log=tmp_path / "logs" / "converge.log",
                 **options,
@@ -171,6 +173,25 @@ def test_a_host_that_does_not_answer(run: Any) -> None:
         run(WELL, inventory=away)
     assert caught.value.what.startswith("gone-0: Look")
     assert caught.value.why
+
+
+def test_playbooks_are_run_in_turn_and_their_sums_are_one(
+    run: Any, recorder: Recorder, tmp_path: Path
+) -> None:
+    result = run(WELL, WELL)
+    assert (result.changed, result.hosts["cpu-1"].ok) == (6, 10)  # the file is written once
+    assert [line for line in recorder.said if line[0] == "cpu-1"][-1] == (
+        "cpu-1",
+        "10 tasks, 3 changed",
+        "ok",
+    )
+    assert (tmp_path / "logs/converge.log").read_text().count("PLAY RECAP") == 2
+
+
+def test_after_a_playbook_that_fails_no_other_is_run(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConvergeError, match=r"no\.yml"):
+        run(WELL, "- hosts: all\n  tasks: [{import_tasks: no.yml}]\n", WELL)
+    assert (tmp_path / "logs/converge.log").read_text().count("PLAY RECAP") == 1
 
 
 def test_a_playbook_that_ansible_refuses(run: Any) -> None:

@@ -146,7 +146,8 @@ class World:
         return calls
 
     def converge(self, directory: Path, **options: Any) -> ConvergeResult:
-        words = [f"{key}={options[key]}" for key in ("tags", "limit", "check") if options.get(key)]
+        words = [path.name for path in options["playbooks"][1:]]  # the first is the project's own
+        words += [f"{key}={options[key]}" for key in ("tags", "limit", "check") if options.get(key)]
         assert (directory / "inventory" / "hosts.yml").is_file()
         self.provider._call("converge", *words)
         return ConvergeResult(3, 9, 0, {}, [], {"munge : Run it": 1.234})
