@@ -18,7 +18,7 @@ from labctl.definition.models import Definition
 from labctl.plan import Shape
 from labctl.render import rest
 from labctl.render.inventory import SECRET_FILES, inventory
-from labctl.render.layout import Layout
+from labctl.render.layout import Layout, Secrets
 from labctl.render.ssh_config import ssh_config
 from labctl.render.vagrantfile import vagrantfile
 from labctl.resources import resource
@@ -42,6 +42,8 @@ class Record:
         snapshot: the id of the snapshot that the lab was last saved as or made from.
         restoring: the id of the snapshot that is being brought back; empty once that is done.
         copying: the nodes whose machines are being copied from others; empty once that is done.
+        rotating: the kind of secret that is being replaced; empty once that is done.
+        rotated: when a secret was last replaced, in seconds since the epoch, by its kind.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
@@ -56,6 +58,8 @@ class Record:
     snapshot: str = ""
     restoring: str = ""
     copying: list[str] = field(default_factory=list)
+    rotating: str = ""
+    rotated: dict[str, float] = field(default_factory=dict)
 
     def made_with(self) -> dict[str, Shape]:
         """The shapes, as far as they can be read."""
@@ -118,7 +122,10 @@ class LabFiles:
     def render(self, layout: Layout) -> None:
         """Write all that a layout is rendered to; nodes that are no more are forgotten."""
         users = [user.name for user in layout.definition.users]
-        known = load_or_generate(self.secrets, layout.lab, layout.machines, users)
+        self.render_with(layout, load_or_generate(self.secrets, layout.lab, layout.machines, users))
+
+    def render_with(self, layout: Layout, known: Secrets) -> None:
+        """The same with these secrets, whatever the lab's own file of them says."""
         self.write({"Vagrantfile": vagrantfile(layout), "ssh_config": ssh_config(layout)})
         self.write(inventory(layout, known) | rest.files(layout, known))
         self.forget_hosts({machine.node.name for machine in layout.machines})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
-from labctl import refusals, snapshots, target
+from labctl import refusals, rotating, snapshots, target
 from labctl.console import Reporter
 from labctl.definition.models import Definition
 from labctl.errors import DamagedError, LabError, SnapshotError
@@ -17,6 +17,8 @@ from labctl.known import KnownLab
 from labctl.observing import observed
 from labctl.plan import Action, Wanted, concerned, plan
 from labctl.render.layout import Layout
+from labctl.rotating import Planned, Rotated
+from labctl.rotation import Kind
 from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
 from labctl.steps import boot, machines
@@ -127,6 +129,18 @@ class Lab(KnownLab):
         with self._work(reporter, "verify") as work:
             return work.verify(self.definition, expression=expression, level=level)
 
+    def rotation(self, kind: Kind, *, authority: bool = False) -> tuple[Planned, ...]:
+        """What `rotate` would do now."""
+        refusals.not_rotatable(self.name, kind, self.definition, self.files.record(), authority=authority)
+        return rotating.planned(self.definition, kind, authority=authority)
+
+    def rotate(self, reporter: Reporter, kind: Kind, *, authority: bool = False) -> Rotated:
+        """Give the running lab a new secret of a kind; its jobs go on. See `labctl.rotating`."""
+        self.rotation(kind, authority=authority)
+        self._require_running()
+        with self._work(reporter, "rotate") as work:
+            return rotating.rotate(work, self.files, self.layout(), kind, authority=authority)
+
     def start(self, reporter: Reporter, nodes: str = "") -> None:
         """Start machines that are stopped or suspended, and wait until they answer."""
         layout = self.layout()
@@ -181,20 +195,24 @@ class Lab(KnownLab):
         """
         refusals.foreign(self.name, self.directory, self._found())
         with self._work(reporter, "snapshot restore") as work:
+            former = rotating.since(self.files, saved)
             layout = self._restore(saved, work)
             self._settle(layout, work)
+            if former:
+                reporter.note(f"{self.name} has its former secrets again: {', '.join(former)}")
 
     def reset(self, reporter: Reporter) -> Snapshot:
         """The lab as it was when it was last saved or brought back; which snapshot that is.
 
         Raises:
-            SnapshotError: there is none, or it is damaged.
+            SnapshotError: there is none, it is damaged, or it has secrets that were replaced since.
         """
         saved = snapshots.get(self.files.record().snapshot)
         if saved is None:
             raise SnapshotError(
                 f"{self.name} has no snapshot to go back to", hint="labctl snapshot save NAME, then reset"
             )
+        refusals.former_secrets(saved, rotating.since(self.files, saved))
         self.restore_snapshot(reporter, saved)
         return saved
 
@@ -216,6 +234,7 @@ class Lab(KnownLab):
         work.boot(layout, actions)
         if "converge" in kinds or not self._settle(layout, work):
             work.converge(self.definition)
+            self.files.note(rotating="")
             if len(concerned(actions, "create", "recreate")) < len(layout.machines):
                 work.resume(layout)
         proven = work.verify(self.definition) if "verify" in kinds else None

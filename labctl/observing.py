@@ -40,4 +40,5 @@ def observed(
         torn=bool(record.restoring),
         copying=frozenset(record.copying),
         saved=keeping.in_words(saved) if saved else "",
+        rotating=record.rotating,
     )

@@ -71,6 +71,7 @@ class Observed:
         torn: a restore was cut off, and what is there of machines is worth nothing.
         copying: nodes whose machines were being copied from others when that was cut off: they may be nobody yet.
         saved: a snapshot of just what is wanted, in words; empty if there is none.
+        rotating: the kind of secret that was being replaced when that was cut off; empty if none was.
     """
 
     states: Mapping[str, str]
@@ -82,6 +83,7 @@ class Observed:
     torn: bool = False
     copying: frozenset[str] = frozenset()
     saved: str = ""
+    rotating: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,8 @@ def _why_converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]
         return "the lab was never converged to its end"
     if observed.converged != wanted.key:
         return "the definition, the roles or the box changed"
+    if observed.rotating:
+        return f"a new secret ({observed.rotating}) did not reach every node"
     if any(action.kind in ("create", "recreate", "remove", "resize") for action in machines):
         return "the nodes changed"
     return observed.problems[0] if observed.problems else ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from labctl import host
+from labctl import host, rotation
 from labctl.definition.models import Definition
-from labctl.errors import DefinitionError, HostError, LabError, UsageError
+from labctl.errors import DefinitionError, HostError, LabError, SnapshotError, UsageError
 from labctl.files import LabFiles, Record
 from labctl.plan import Action, Shape
 from labctl.providers.base import Found
+from labctl.rotation import Kind
+from labctl.snapshots import Snapshot
 
 
 def unfit_host(
@@ -140,3 +142,34 @@ def not_running(lab: str, definition: Definition, running: Collection[str]) -> N
     down = sorted({node.name for node in definition.machines()} - set(running))
     if down:
         raise LabError(f"not running: {', '.join(down)}", hint=f"labctl up {lab}, or labctl start {lab}")
+
+
+def not_rotatable(lab: str, kind: Kind, definition: Definition, record: Record, *, authority: bool) -> None:
+    """A secret can be replaced that labctl has made, in a lab that is whole."""
+    if authority and kind != "tls":
+        raise UsageError(f"a new authority is no part of {kind}", hint="labctl rotate tls --authority")
+    if kind == "jwt" and not definition.services.rest:
+        raise UsageError(
+            f"{lab} has no key of tokens",
+            why="tokens are for the REST daemon, and it has none",
+            hint=f"labctl up {lab} --set services.rest=true",
+        )
+    if variable := rotation.given(kind, definition):
+        raise UsageError(
+            f"labctl did not make {rotation.NAMES[kind]} of {lab}",
+            why=f"the definition says {variable} itself",
+            hint=f"change it there, then labctl up {lab}",
+        )
+    if not record.converged:
+        raise LabError(f"{lab} was never converged to its end", hint=f"labctl up {lab}")
+
+
+def former_secrets(saved: Snapshot, replaced: Collection[str]) -> None:
+    """Nobody wants a secret back that was replaced for a reason, unless that is said."""
+    if replaced:
+        raise SnapshotError(
+            f"the snapshot {saved.name} has secrets that were replaced since: {', '.join(replaced)}",
+            why="with it the old ones would count again",
+            hint=f"labctl snapshot save NAME makes another point to go back to; labctl snapshot restore {saved.name} "
+            "brings the old secrets back",
+        )

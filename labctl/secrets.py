@@ -6,7 +6,8 @@ import base64
 import io
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +17,28 @@ from ruamel.yaml.error import YAMLError
 
 from labctl.errors import LabError
 from labctl.render.layout import Machine, Secrets
+from labctl.rotation import Kind
 
 _MUNGE_KEY_BYTES = 128  # mungekey(8) makes 1024 bits by default
 _JWT_KEY_BYTES = 32  # HS256 (RFC 7518, 3.2): as long as what it hashes to, or longer
 _TLS_SERVERS = {"ldap_server", "slurmrestd"}
+#: What of the file is a secret of each kind.
+_KINDS: Mapping[Kind, tuple[str, ...]] = {
+    "munge": ("munge_key",),
+    "jwt": ("jwt_key",),
+    "tls": ("certificates", "private_keys"),
+    "ldap": ("passwords", "password_hashes"),
+}
+_AUTHORITY = ("ca_key", "ca_certificate")
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A lab's secrets as they are, and with new ones of one kind; `keep` writes these."""
+
+    before: Secrets
+    after: Secrets
+    content: dict[str, Any] = field(repr=False)
 
 
 def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: Sequence[str]) -> Secrets:
@@ -36,16 +55,63 @@ def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: S
         LabError: the file cannot be read.
     """
     stored = _load(path)
-    known = dict(stored)
+    complete = _completed(stored, lab, machines, users)
+    if complete != stored:
+        _save(path, complete)
+    return _secrets(complete)
+
+
+def renewed(
+    path: Path,
+    lab: str,
+    machines: Sequence[Machine],
+    users: Sequence[str],
+    kind: Kind,
+    *,
+    authority: bool = False,
+) -> Renewal:
+    """New secrets of one kind beside the others; nothing of them is written yet.
+
+    Args:
+        path: the lab's ``secrets.yml``.
+        lab: see `load_or_generate`, as for the next two.
+        machines: the lab's.
+        users: the lab's.
+        kind: munge, jwt, tls or ldap.
+        authority: a new certificate authority as well.
+
+    Raises:
+        LabError: the file cannot be read.
+    """
+    before = load_or_generate(path, lab, machines, users)
+    gone = (*_KINDS[kind], *(_AUTHORITY if authority else ()))
+    left = {name: value for name, value in _load(path).items() if name not in gone}
+    content = _completed(left, lab, machines, users)
+    return Renewal(before, _secrets(content), content)
+
+
+def keep(path: Path, renewal: Renewal) -> None:
+    """Write the new secrets, whole or not at all; those that they replace are nowhere in the file any more."""
+    _save(path, renewal.content)
+
+
+def _completed(
+    known: Mapping[str, Any], lab: str, machines: Sequence[Machine], users: Sequence[str]
+) -> dict[str, Any]:
+    """What is known, and what is missing of it made anew."""
+    stored = dict(known)
     if "ca_key" not in stored:
         stored["ca_key"], stored["ca_certificate"] = _keys().authority(lab)
         stored["certificates"], stored["private_keys"] = {}, {}
     stored.setdefault("munge_key", base64.b64encode(os.urandom(_MUNGE_KEY_BYTES)).decode())
+    certificates, private_keys = dict(stored.get("certificates", {})), dict(stored.get("private_keys", {}))
     for machine in machines:
-        if _TLS_SERVERS & set(machine.node.roles) and machine.node.name not in stored["certificates"]:
-            key, certificate = _keys().certificate(stored["ca_key"], stored["ca_certificate"], machine)
-            stored["private_keys"] = {**stored["private_keys"], machine.node.name: key}
-            stored["certificates"] = {**stored["certificates"], machine.node.name: certificate}
+        name = machine.node.name
+        if _TLS_SERVERS & set(machine.node.roles) and name not in certificates:
+            private_keys[name], certificates[name] = _keys().certificate(
+                stored["ca_key"], stored["ca_certificate"], machine
+            )
+    stored["certificates"], stored["private_keys"] = certificates, private_keys
     if "storage_password" not in stored and any("slurmdbd" in machine.node.roles for machine in machines):
         stored["storage_password"] = secrets.token_urlsafe(24)
     if "jwt_key" not in stored and any("slurmrestd" in machine.node.roles for machine in machines):
@@ -56,9 +122,11 @@ def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: S
             passwords[user] = secrets.token_urlsafe(18)
             password_hashes[user] = _keys().password_hash(passwords[user])
     stored["passwords"], stored["password_hashes"] = passwords, password_hashes
-    if stored != known:
-        _save(path, stored)
-    return Secrets(**{key: value for key, value in stored.items() if key != "ca_key"})
+    return stored
+
+
+def _secrets(content: Mapping[str, Any]) -> Secrets:
+    return Secrets(**{name: value for name, value in content.items() if name != "ca_key"})
 
 
 def ssh_key(path: Path, comment: str) -> str:

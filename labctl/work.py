@@ -18,14 +18,13 @@ from labctl.definition.models import Definition
 from labctl.files import LabFiles
 from labctl.keeping import Keeper
 from labctl.plan import Action, concerned
-from labctl.providers.base import PREFIX, PREFIX_VARIABLE, Provider
+from labctl.providers.base import PREFIX, PREFIX_VARIABLE, Answer, Provider
 from labctl.render.layout import BoxImage, Driver, Layout
 from labctl.resources import resource
 from labctl.snapshots import Snapshot
 from labctl.steps import boot, box, clock, drain, machines, snapshot, tell
 from labctl.steps.box import Box
 from labctl.steps.converge import ConvergeResult, converge
-from labctl.steps.drain import Tell
 from labctl.steps.settle import DEADLINES, settle
 from labctl.steps.snapshot import Saved
 from labctl.steps.suite import Suite
@@ -81,7 +80,7 @@ class Work:
         controller = next(one.node.name for one in layout.machines if "slurmctld" in one.node.roles)
         drain.resume(self._tell(controller))
 
-    def _tell(self, node: str) -> Tell:
+    def _tell(self, node: str) -> partial[Answer]:
         """What runs a script as root of a node."""
         return partial(
             tell.root,
@@ -91,6 +90,10 @@ class Work:
             ssh_config=self._files.ssh_config,
             deadline=drain.DEADLINE,
         )
+
+    def ask(self, node: str, script: str, stdin: str = "") -> Answer:
+        """Run a script as root of a node; for what each argument means see `tell.root`."""
+        return self._tell(node)(script, stdin=stdin)
 
     # From nothing to machines
 
@@ -183,17 +186,24 @@ class Work:
             return settle(problems, DEADLINES[driver], view)
 
     def converge(
-        self, definition: Definition, *, tags: str = "", limit: str = "", check: bool = False
+        self,
+        definition: Definition,
+        *,
+        playbook: str = "",
+        tags: str = "",
+        limit: str = "",
+        check: bool = False,
     ) -> ConvergeResult:
-        """Run the playbooks; what is less than all of them makes no converged lab."""
-        whole = not (tags or limit or check)
+        """Run the playbooks, or the one of this name alone; what is less than all of them makes no converged lab."""
+        whole = not (playbook or tags or limit or check)
+        own = [] if playbook else map(Path, definition.playbooks)
         if whole:
             self._files.note(converged="")
         with self.step("converge") as view:
             result = converge(
                 self._files.directory,
                 inventory=self._files.inventory,
-                playbooks=[resource("playbooks") / "site.yml", *map(Path, definition.playbooks)],
+                playbooks=[resource("playbooks") / f"{playbook or 'site'}.yml", *own],
                 view=view,
                 log=self._files.log("converge"),
                 tags=tags,

@@ -15,7 +15,14 @@ DEADLINE = 60.0  # seconds
 
 
 def root(
-    saver: Saver | None, lab: str, node: str, script: str, *, ssh_config: Path, deadline: float = DEADLINE
+    saver: Saver | None,
+    lab: str,
+    node: str,
+    script: str,
+    *,
+    ssh_config: Path,
+    stdin: str = "",
+    deadline: float = DEADLINE,
 ) -> Answer:
     """How a shell script ended that was run as root of a node.
 
@@ -25,6 +32,7 @@ def root(
         node: its node.
         script: for ``sh``.
         ssh_config: the lab's.
+        stdin: the script's standard input, for what may stand in no command line.
         deadline: seconds for all of it.
 
     Raises:
@@ -33,16 +41,18 @@ def root(
     end = time.monotonic() + deadline
     if saver is not None:
         with suppress(BootError):  # no agent in this machine, or none that answers
-            return saver.tell(lab, node, script, deadline=deadline)
-    return by_ssh(ssh_config, node, script, deadline=max(0.0, end - time.monotonic()))
+            return saver.tell(lab, node, script, stdin=stdin, deadline=deadline)
+    return by_ssh(ssh_config, node, script, stdin=stdin, deadline=max(0.0, end - time.monotonic()))
 
 
-def by_ssh(ssh_config: Path, node: str, script: str, *, deadline: float = DEADLINE) -> Answer:
+def by_ssh(
+    ssh_config: Path, node: str, script: str, *, stdin: str = "", deadline: float = DEADLINE
+) -> Answer:
     """The same by SSH alone."""
     try:
         done = subprocess.run(
             root_command(ssh_config, node, script),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",

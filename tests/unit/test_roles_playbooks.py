@@ -23,7 +23,28 @@ def test_a_playbook_is_well_formed(playbook: Path) -> None:
 
 
 def test_there_is_a_playbook_for_each_role() -> None:
-    assert {path.stem for path in PLAYBOOKS} == {*NAMES, "site", "mariadb_backup", "mariadb_restore"}
+    others = {"site", "mariadb_backup", "mariadb_restore", "munge_rotate"}
+    assert {path.stem for path in PLAYBOOKS} == {*NAMES, *others}
+
+
+def test_a_key_lies_ready_on_every_host_before_a_daemon_takes_it_up_and_the_controllers_stand_still() -> None:
+    plays = read(ROOT / "playbooks/munge_rotate.yml")
+    done = [(play["hosts"], _does(task)) for play in plays for task in play["tasks"]]
+    assert done == [
+        ("munge", "munge key"),
+        ("slurmctld", "stopped"),
+        ("munge", "munge run"),
+        ("slurmctld", "started"),
+        ("slurmctld", "slurmctld validate"),
+    ]
+    assert plays[0]["any_errors_fatal"] is True  # no daemon takes up what another host could not get
+
+
+def _does(task: dict[str, Any]) -> str:
+    role = task.get("ansible.builtin.include_role")
+    return (
+        f"{role['name']} {role['tasks_from']}" if role else task["ansible.builtin.systemd_service"]["state"]
+    )
 
 
 def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> None:

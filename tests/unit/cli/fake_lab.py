@@ -13,6 +13,8 @@ from labctl.errors import UsageError
 from labctl.files import LabFiles
 from labctl.plan import Action
 from labctl.render.ssh_config import scp_command
+from labctl.rotating import Planned, Rotated
+from labctl.rotation import Kind
 from labctl.snapshots import Snapshot
 from labctl.steps.converge import ConvergeResult
 from labctl.steps.snapshot import Saved
@@ -185,6 +187,14 @@ class FakeLab:
         self._do(f"converge {tags} {limit} {check}", reporter)
         assert self.result is not None
         return self.result
+
+    def rotation(self, kind: Kind, *, authority: bool = False) -> tuple[Planned, ...]:
+        self._do(f"plan of rotating {kind} {authority}")
+        return (Planned("the key lies ready", ("cpu-0", "cpu-1")),)
+
+    def rotate(self, reporter: Any, kind: Kind, *, authority: bool = False) -> Rotated:
+        self._do(f"rotate {kind} {authority}", reporter)
+        return Rotated(kind, [("converge", 9.0)], ("cpu-0: reads what the new key signs",))
 
     def verify(self, reporter: Any, *, expression: str = "", level: str = "full") -> Verified:
         self._do(f"verify {expression} {level}", reporter)

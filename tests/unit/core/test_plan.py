@@ -48,6 +48,13 @@ def test_a_machine_that_is_gone_is_made_again() -> None:
     assert plan(WANTED, observed) == (Action("create", "node", "it has no machine yet"), CONVERGE, VERIFY)
 
 
+def test_a_secret_that_may_not_be_everywhere_is_carried_there() -> None:
+    assert plan(WANTED, replace(UP, rotating="munge")) == (
+        Action("converge", "", "a new secret (munge) did not reach every node"),
+        VERIFY,
+    )
+
+
 def test_a_machine_that_is_not_in_the_definition_goes_first() -> None:
     observed = replace(UP, states={"old": "stopped", **UP.states})
     assert plan(WANTED, observed) == (

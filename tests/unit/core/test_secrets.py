@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -24,7 +25,8 @@ from ruamel.yaml import YAML
 from labctl.definition.models import Node
 from labctl.errors import LabError
 from labctl.render.layout import Machine, Secrets
-from labctl.secrets import load_or_generate, ssh_key, write_private
+from labctl.rotation import Kind
+from labctl.secrets import Renewal, keep, load_or_generate, renewed, ssh_key, write_private
 
 
 def machine(name: str, *roles: str, address: str = "10.20.30.10") -> Machine:
@@ -243,3 +245,63 @@ def test_tokens_have_a_key_and_the_rest_daemon_a_certificate_only_where_there_is
     made = generate(path, machines=(*MACHINES, machine("ctl-0", "slurmctld", "slurmrestd")))
     assert len(base64.b64decode(made.jwt_key)) == 32
     assert set(made.certificates) == {"ldap-0", "ctl-0"}
+
+
+REST = (*MACHINES, machine("ctl-0", "slurmctld", "slurmrestd"))
+#: What of a lab's secrets is of each kind.
+FIELDS: dict[Kind, set[str]] = {
+    "munge": {"munge_key"},
+    "jwt": {"jwt_key"},
+    "tls": {"certificates", "private_keys"},
+    "ldap": {"passwords", "password_hashes"},
+}
+
+
+def renew(path: Path, kind: Kind, *, authority: bool = False) -> Renewal:
+    return renewed(path, "full", REST, ("ann", "bob"), kind, authority=authority)
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_new_ones_of_a_kind_leave_all_others_as_they_are(path: Path, kind: Kind) -> None:
+    first = generate(path, machines=REST, users=("ann", "bob"))
+    made = renew(path, kind)
+    assert made.before == first
+    changed = {name for name, value in vars(made.after).items() if value != vars(first)[name]}
+    assert changed == FIELDS[kind]
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_new_ones_are_written_only_when_they_are_kept_and_the_old_ones_are_gone_then(
+    path: Path, kind: Kind
+) -> None:
+    first = generate(path, machines=REST, users=("ann", "bob"))
+    before = path.read_text()
+    made = renew(path, kind)
+    assert path.read_text() == before
+    keep(path, made)
+    assert generate(path, machines=REST, users=("ann", "bob")) == made.after
+    assert mode(path) == 0o600
+    for name in FIELDS[kind]:
+        old = vars(first)[name]
+        for text in old.values() if isinstance(old, dict) else [old]:
+            assert text.splitlines()[-2 if "-----" in text else 0] not in path.read_text()
+
+
+def test_new_certificates_are_of_the_same_authority_unless_that_is_new_as_well(path: Path) -> None:
+    first = generate(path, machines=REST, users=("ann", "bob"))
+    known = x509.load_pem_x509_certificate(first.ca_certificate.encode())
+    certificate(renew(path, "tls").after).verify_directly_issued_by(known)
+    made = renew(path, "tls", authority=True)
+    other = x509.load_pem_x509_certificate(made.after.ca_certificate.encode())
+    for node in ("ldap-0", "ctl-0"):
+        certificate(made.after, node).verify_directly_issued_by(other)
+    with pytest.raises(InvalidSignature):
+        certificate(made.after).verify_directly_issued_by(known)
+    assert made.after.munge_key == first.munge_key
+
+
+def test_new_secrets_are_shown_by_no_accident(path: Path) -> None:
+    generate(path, machines=REST, users=("ann", "bob"))
+    made = renew(path, "munge")
+    assert made.after.munge_key not in repr(made)
+    assert made.before.munge_key not in repr(made)

@@ -51,8 +51,21 @@ def test_what_the_agent_took_is_not_given_to_ssh_again(
     times = iter([100.0, 160.0])
     monkeypatch.setattr(tell.time, "monotonic", lambda: next(times))
     patience: list[float] = []
-    monkeypatch.setattr(tell, "by_ssh", lambda *_, deadline: patience.append(deadline))
+    monkeypatch.setattr(tell, "by_ssh", lambda *_, deadline, **__: patience.append(deadline))
     saver.mute.add("cpu-0")
     tell.root(saver, "full", "cpu-0", "id", ssh_config=CONFIG, deadline=20.0)
     assert patience == [0.0]
     assert programs.calls("ssh") == []
+
+
+@pytest.mark.parametrize("agents", [False, True], ids=["by SSH", "by the agent"])
+def test_what_may_stand_in_no_command_line_is_read(
+    programs: Programs, saver: FakeSaver, *, agents: bool
+) -> None:
+    programs.add("ssh", "cat")
+    answer = tell.root(saver if agents else None, "full", "cpu-0", "cat", ssh_config=CONFIG, stdin="secret\n")
+    if agents:
+        assert saver.told == [("cpu-0", "cat", "secret\n")]
+    else:
+        assert answer == Answer(0, "secret\n", "")
+        assert "secret" not in programs.calls("ssh")[0]

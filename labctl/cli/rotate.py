@@ -1,0 +1,62 @@
+"""`labctl rotate`: a new secret for a running lab."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from labctl.cli import show
+from labctl.cli.options import DryRun, Json, LabArgument, LabName
+from labctl.cli.state import existing, reached, state
+
+EXAMPLES = (
+    "labctl rotate munge",
+    "labctl rotate jwt full --dry-run",
+    "labctl rotate tls --authority",
+    "labctl rotate ldap --json",
+)
+Kind = Literal["munge", "jwt", "tls", "ldap"]
+
+
+def run(
+    *,
+    kind: Annotated[
+        Kind,
+        typer.Argument(
+            metavar="KIND",
+            help="munge (the key), jwt (the key of Slurm's tokens), tls (the servers' certificates) or ldap (the "
+            "users' passwords).",
+            show_default=False,
+        ),
+    ],
+    lab: LabArgument = "",
+    name: LabName = "",
+    authority: Annotated[
+        bool,
+        typer.Option(
+            "--authority", help="With tls: a new certificate authority as well. Old certificates die."
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Give a running lab a new secret, and see that the old one is dead. Jobs go on.
+
+    What is interrupted or fails, `labctl up` brings to its end.
+    """
+    if dry_run:
+        planned = reached(name or lab).rotation(kind, authority=authority)
+        if as_json:
+            show.as_json(planned)
+        else:
+            show.table(("nodes", "what"), [(",".join(one.nodes), one.does) for one in planned])
+        return
+    found = existing(name or lab)
+    done = found.rotate(state.reporter(), kind, authority=authority)
+    if as_json:
+        show.as_json(done)
+        return
+    print(f"{found.name} has a new secret of the kind {kind}:")
+    for proof in done.proofs:
+        print(f"  {proof}")
