@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from labctl import finding, folders, layouts, providers, refusals, selection, status
+from labctl import finding, folders, layouts, providers, refusals, secrets, selection, status
 from labctl.definition import loading
 from labctl.definition.models import Definition
-from labctl.errors import DefinitionError, HostError
+from labctl.errors import DefinitionError, HostError, LabError
 from labctl.files import LabFiles
 from labctl.finding import LabSummary
 from labctl.keeping import Keeper, SnapshotKey
 from labctl.providers.base import Found, Provider
-from labctl.render.layout import Layout
+from labctl.render.layout import Layout, Secrets
 from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
+from labctl.steps import tell
 from labctl.troubles import Trouble
 from labctl.ways import Ways
 
@@ -154,6 +155,30 @@ class KnownLab(Ways):
         record = self.files.record()
         refusals.never_made(self.name, record)
         return layouts.read(record, self.files, self.definition, lab=self.name, pool=self.provider.pool)
+
+    def secrets(self) -> Secrets:
+        """Its secrets, as its own file has them."""
+        layout, users = self.layout(), [user.name for user in self.definition.users]
+        return secrets.load_or_generate(self.files.secrets, self.name, layout.machines, users)
+
+    def slurm_conf(self) -> str:
+        """slurm.conf as the controller has it, which is written from what the nodes measured of themselves.
+
+        Raises:
+            LabError: the controller does not run, does not answer, or has none yet.
+        """
+        node = self.nodes("@slurmctld")[0]
+        if node not in self._running():
+            raise LabError(
+                f"{node} does not run, and only it has slurm.conf", hint=f"labctl start {self.name}"
+            )
+        saver, config = self.provider.saver, self._config()
+        answer = tell.root(saver, self.name, node, "cat /etc/slurm/slurm.conf", ssh_config=config)
+        if answer.code != 0:
+            raise LabError(
+                f"{node} has no slurm.conf", why=answer.stderr.strip(), hint=f"labctl up {self.name}"
+            )
+        return answer.stdout
 
     def _found(self) -> list[Found]:
         return [machine for machine in self.provider.found() if machine.lab == self.name]

@@ -144,12 +144,12 @@ def ssh_key(path: Path, comment: str) -> str:
     return public.read_text().strip()
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Writes a file that nobody but its owner can read at any moment; it is whole or it is not there."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
-    with open(draft, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
-        stream.write(text)
+    with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
     draft.replace(path)
 
 

@@ -37,7 +37,12 @@ def coloured(text: str, colour: str) -> str:
 
 def as_json(facts: Any) -> None:
     """Print facts as JSON."""
-    print(json.dumps(plain(facts), indent=2))
+    print(in_json(facts), end="")
+
+
+def in_json(facts: Any) -> str:
+    """Facts as JSON, its last line ended."""
+    return json.dumps(plain(facts), indent=2) + "\n"
 
 
 def as_json_line(facts: Any) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
 from fake_lab import Cli, FakeLab
-from render_layouts import a_layout
+from render_layouts import a_layout, secrets
 
 from labctl.definition.loading import load
 from labctl.errors import HostError, UsageError
@@ -40,7 +42,10 @@ def nothing(request: pytest.FixtureRequest, lab: FakeLab, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def client(lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
-    monkeypatch.setattr(lab, "layout", lambda: a_layout("full"), raising=False)
+    layout = a_layout("full")
+    monkeypatch.setattr(lab, "layout", lambda: layout, raising=False)
+    monkeypatch.setattr(lab, "secrets", lambda: secrets(layout.definition), raising=False)
+    monkeypatch.setattr(lab, "slurm_conf", lambda: "SlurmctldHost=slurmctld-0\n", raising=False)
     return lab
 
 
@@ -143,3 +148,38 @@ def test_another_user(cli: Cli) -> None:
     run = cli("config", "-l", "nuci")
     assert run.code == 2
     assert "did you mean nucci?" in run.err
+
+
+@pytest.mark.usefixtures("client")
+def test_what_a_client_is_set_up_from(cli: Cli) -> None:
+    assert cli("config", "--format", "munge").out == "MUNGE-KEY"
+    assert "SlurmctldHost=slurmctld-0(10.20.30.12)" in cli("config", "--format", "slurm-conf").out
+    assert "kind: Secret" in cli("config", "--format", "kubernetes").out
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("form", ["munge", "slurm-conf", "kubernetes", "json"])
+def test_a_file_is_for_its_owner_alone(cli: Cli, work: Path, form: str) -> None:
+    before = os.umask(0)
+    try:
+        assert cli("config", "--format", form, "--output", "file").out == ""
+    finally:
+        os.umask(before)
+    assert (work / "file").read_text() == cli("config", "--format", form).out
+    assert stat.S_IMODE((work / "file").stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("client")
+def test_a_file_that_cannot_be_written_is_an_error_in_words(cli: Cli, work: Path) -> None:
+    run = cli("config", "--format", "munge", "-o", str(work / "no" / "key"))
+    assert run.code == 1
+    assert f"{work}/no/key cannot be written" in run.err
+
+
+@pytest.mark.usefixtures("client")
+def test_a_key_is_not_thrown_at_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    run = cli("config", "--format", "munge")
+    assert run.code == 2
+    assert "MUNGE-KEY" not in run.out
+    assert "--output" in run.err
