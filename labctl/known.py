@@ -176,7 +176,7 @@ class KnownLab(Ways):
         answer = tell.root(saver, self.name, node, "cat /etc/slurm/slurm.conf", ssh_config=config)
         if answer.code != 0:
             raise LabError(
-                f"{node} has no slurm.conf", why=answer.stderr.strip(), hint=f"labctl up {self.name}"
+                f"{node} has no slurm.conf", why=answer.stderr.strip(), hint=f"labctl up --name {self.name}"
             )
         return answer.stdout
 

@@ -152,16 +152,16 @@ def not_rotatable(lab: str, kind: Kind, definition: Definition, record: Record, 
         raise UsageError(
             f"{lab} has no key of tokens",
             why="tokens are for the REST daemon, and it has none",
-            hint=f"labctl up {lab} --set services.rest=true",
+            hint=f"labctl up --name {lab} --set services.rest=true",
         )
     if variable := rotation.given(kind, definition):
         raise UsageError(
             f"labctl did not make {rotation.NAMES[kind]} of {lab}",
             why=f"the definition says {variable} itself",
-            hint=f"change it there, then labctl up {lab}",
+            hint=f"change it there, then labctl up --name {lab}",
         )
     if not record.converged:
-        raise LabError(f"{lab} was never converged to its end", hint=f"labctl up {lab}")
+        raise LabError(f"{lab} was never converged to its end", hint=f"labctl up --name {lab}")
 
 
 def former_secrets(saved: Snapshot, replaced: Collection[str]) -> None:

@@ -116,8 +116,10 @@ def _say_interrupted() -> None:
         where = f"the lab {lab.name} is {now.state}: {running} of {len(now.nodes)} nodes are running"
     except Exception:  # a half-made lab may not answer, and the hint matters more
         where = f"the lab {lab.name} is half-made"
+    # Its name alone may be that of a preset, which is not what the lab has become.
+    up = f"labctl up --name {lab.name}" if lab.files.definition.is_file() else f"labctl up {lab.name}"
     say(
         "interrupted",
         where,
-        f"`labctl up {lab.name}` continues, `labctl destroy {lab.name}` removes it",
+        f"`{up}` continues, `labctl destroy {lab.name}` removes it",
     )

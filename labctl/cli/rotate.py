@@ -43,7 +43,7 @@ def run(
 ) -> None:
     """Give a running lab a new secret, and see that the old one is dead. Jobs go on.
 
-    What is interrupted or fails, `labctl up` brings to its end.
+    What is interrupted or fails, `labctl up --name LAB` brings to its end.
     """
     if dry_run:
         planned = reached(name or lab).rotation(kind, authority=authority)

@@ -84,7 +84,7 @@ class Witness:
             raise VerifyError(
                 f"not every node of {lab} goes by the new secret alone: {NAMES[self.kind]}",
                 why="\n".join(wrong),
-                hint=f"labctl up {lab} takes the new ones to every node",
+                hint=f"labctl up --name {lab} takes the new ones to every node",
             )
         return tuple(f"{proof.node}: {proof.what}" for proof in found)
 
@@ -183,7 +183,7 @@ def _signed(kind: Kind, layout: Layout, ask: Ask) -> str:
         raise LabError(
             f"{node} signs nothing with {NAMES[kind]}",
             why=answer.stderr.strip(),
-            hint=f"labctl up {layout.lab} brings the lab in order",
+            hint=f"labctl up --name {layout.lab} brings the lab in order",
         )
     return answer.stdout.strip()
 

@@ -145,7 +145,7 @@ def rotated(lab: Lab, job: str, *words: str) -> Said:
     """Rotate; the job goes on, and nothing is left to do."""
     said = lab.user.ok("rotate", *words, "--name", LAB, "--json")
     assert lab.on(f"squeue -h -j {job} -o %T") == "RUNNING"
-    assert lab.user.ok("up", LAB, "--dry-run", "--json").json() == []
+    assert lab.user.ok("up", "--name", LAB, "--dry-run", "--json").json() == []
     return said
 
 
@@ -188,10 +188,10 @@ def test_what_was_cut_off_is_brought_to_its_end_by_up(lab: Lab, job: str) -> Non
     os.kill(rotating.pid, signal.SIGINT)
     rotating.communicate(timeout=DEADLINE)
     key = secrets.read_text()
-    assert "did not reach every node" in lab.user.ok("up", LAB, "--dry-run").out
-    lab.user.ok("up", LAB)
+    assert "did not reach every node" in lab.user.ok("up", "--name", LAB, "--dry-run").out
+    lab.user.ok("up", "--name", LAB)
     assert secrets.read_text() == key
-    assert lab.user.ok("up", LAB, "--dry-run", "--json").json() == []
+    assert lab.user.ok("up", "--name", LAB, "--dry-run", "--json").json() == []
     assert lab.on(f"squeue -h -j {job} -o %T") == "RUNNING"
 
 

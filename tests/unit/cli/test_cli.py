@@ -156,6 +156,14 @@ def test_ctrl_c_says_where_the_lab_is_and_how_to_go_on(cli: Cli, lab: FakeLab) -
     assert "Traceback" not in run.err
 
 
+def test_ctrl_c_leaves_a_lab_that_is_not_the_preset_of_its_name(
+    cli: Cli, lab: FakeLab, tmp_path: Path
+) -> None:
+    (tmp_path / "lab.yml").touch()
+    lab.directory, lab.failure = tmp_path, KeyboardInterrupt()
+    assert "`labctl up --name full` continues" in cli("up", "full").err
+
+
 def test_ctrl_c_when_the_lab_cannot_even_be_asked(
     cli: Cli, lab: FakeLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,7 @@ def test_a_lab_that_is_not_whole_is_made_so_first(world: World, reporter: BaseRe
     lab(world).create(reporter)
     with pytest.raises(LabError, match="never converged") as refused:
         lab(world).rotate(reporter, "munge")
-    assert refused.value.hint == "labctl up small"
+    assert refused.value.hint == "labctl up --name small"
     up(world)
     world.provider.machines["small", "cpu-0"] = "stopped"
     with pytest.raises(LabError, match="not running: cpu-0"):

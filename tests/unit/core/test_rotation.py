@@ -152,7 +152,7 @@ def test_a_node_where_the_old_one_still_counts_is_named(kind: Kind) -> None:
         known(kind, Cluster(wrong={"head"})).prove(OLD, NEW, authority=False)
     assert failed.value.why.startswith("head: not so: ")
     assert "cpu-0" not in failed.value.why
-    assert "labctl up small" in failed.value.hint
+    assert "labctl up --name small" in failed.value.hint
 
 
 @pytest.mark.parametrize("still", [set(), {"cpu-0"}], ids=["nobody", "one"])
@@ -193,4 +193,4 @@ def test_a_cluster_that_signs_nothing_is_left_alone(kind: Kind) -> None:
     with pytest.raises(LabError, match="head signs nothing") as failed:
         witness(kind, LAYOUT, lambda *_: Answer(1, "", "munged is down"))
     assert failed.value.why == "munged is down"
-    assert "labctl up small" in failed.value.hint
+    assert "labctl up --name small" in failed.value.hint
