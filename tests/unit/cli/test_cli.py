@@ -29,7 +29,7 @@ def test_every_command_of_the_design_is_there() -> None:
         "up scale create converge verify status list ssh exec cp logs collect start stop suspend resume"
     )
     expected += " reset rotate destroy prune doctor presets schema config graph"
-    snapshot = [f"snapshot {verb}" for verb in ("save", "restore", "list", "rm", "export", "import")]
+    snapshot = [f"snapshot {verb}" for verb in ("save", "restore", "list", "rm", "export", "import", "key")]
     assert list(COMMANDS) == [*expected.split(), *snapshot, "box build", "box list", "box rm"]
 
 
