@@ -4,7 +4,8 @@
 set -eu
 root=$1
 
-mkdir -p "$root/etc/systemd/network" "$root/etc/systemd/system.conf.d" "$root/etc/ssh/sshd_config.d"
+mkdir -p "$root/etc/systemd/network" "$root/etc/systemd/system.conf.d" "$root/etc/ssh/sshd_config.d" \
+    "$root/etc/systemd/system/qemu-guest-agent.service.d"
 cat > "$root/etc/systemd/network/80-dhcp.network" <<'EOF'
 [Match]
 Type=ether
@@ -37,6 +38,9 @@ printf 'HostKey /etc/ssh/ssh_host_ed25519_key\nPasswordAuthentication no\nUseDNS
 
 # systemd's own limit is 90 seconds, and SSSD has needed more where six emulated machines booted at once on a busy host.
 printf '[Manager]\nDefaultTimeoutStartSec=300\n' > "$root/etc/systemd/system.conf.d/box.conf"
+
+# The agent tells the journal of every question that it is asked, and to take that down costs more than to answer.
+printf '[Service]\nLogLevelMax=notice\n' > "$root/etc/systemd/system/qemu-guest-agent.service.d/box.conf"
 
 printf '/dev/vda / ext4 rw,noatime 0 1\n' > "$root/etc/fstab"
 for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/etc/modprobe.d/box.conf"

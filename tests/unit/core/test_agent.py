@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import libvirt
@@ -113,6 +114,26 @@ def test_a_script_that_does_not_end_is_not_waited_for_for_ever(guest: Guest, dom
     guest.looks = 10**9
     with pytest.raises(BootError, match="/bin/sh in labctl_full_cpu-0 did not end within 0 s"):
         agent.run(domain, "sleep 1000", deadline=0.1)
+
+
+def test_a_script_that_runs_long_is_looked_at_ever_less_often(
+    guest: Guest, domain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = [0.0]
+
+    def sleep(seconds: float) -> None:
+        looks.append(looks[-1] + seconds)
+
+    monkeypatch.setattr(agent.time, "sleep", sleep)
+    monkeypatch.setattr(agent.time, "monotonic", lambda: looks[-1])
+    guest.looks = 10**9
+    with pytest.raises(BootError, match="did not end within 20 s"):
+        agent.run(domain, "sleep 1000", deadline=20)
+    pauses = [after - before for before, after in pairwise(looks)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == pytest.approx(0.1)
+    assert pauses[-1] == pytest.approx(2.0)
+    assert len(pauses) < 40
 
 
 @pytest.mark.parametrize("hwclock", [True, False])
