@@ -18,8 +18,8 @@ from labctl.errors import BootError, LabError
 from labctl.providers.base import PREFIX_VARIABLE, Answer
 from labctl.providers.libvirt import Hypervisor
 
-# Each look at a script that runs costs the machine some milliseconds that the script then lacks: the longer it has run, the
-# longer until the next. Seconds at least and at most, and as a part of the seconds that it has run.
+# Each look at a script that runs costs the machine some milliseconds that the script then lacks: the longer it has run,
+# the longer until the next. Seconds at least and at most, and as a part of the seconds that it has run.
 _POLL = 0.1
 _LONGEST_POLL = 2.0
 _PATIENCE = 0.15
