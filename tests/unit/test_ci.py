@@ -21,6 +21,8 @@ ACTION = ROOT / ".github/actions/lab/action.yml"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 GITLAB = ROOT / "ci/gitlab.yml"
 PAGE = ROOT / "docs/ci.md"
+#: Of the project that users copy.
+COPIED = (ROOT / "examples/testing/.github/workflows/tests.yml", ROOT / "examples/testing/.gitlab-ci.yml")
 #: Not after a - or / or letter: those are other programs, paths and names.
 COMMAND = re.compile(r"(?<![\w/.$-])labctl((?: +(?:\"[^\"]*\"|'[^']*'|[^\s;|&)\"']+))+)")
 
@@ -43,8 +45,9 @@ def scripts(part: Any) -> Iterator[str]:
 
 
 def examples() -> list[Any]:
-    """The YAML that the page shows."""
-    return [parsed(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)]
+    """What users copy: the YAML that the page shows, and that of the example project."""
+    shown = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    return [parsed(text) for text in (*shown, *(path.read_text() for path in COPIED))]
 
 
 def every_script() -> list[str]:
@@ -148,6 +151,11 @@ def test_what_is_used_gets_what_it_takes() -> None:
 
 def test_what_gitlab_is_told_to_extend_is_there() -> None:
     known = parsed(GITLAB.read_text())
-    extended = [job["extends"] for part in examples() for job in part.values() if "extends" in job]
+    extended = [
+        job["extends"]
+        for part in examples()
+        for job in part.values()
+        if isinstance(job, dict) and "extends" in job
+    ]
     assert extended
     assert set(extended) <= set(known)
