@@ -106,7 +106,8 @@ def cached(lab: Lab, file: Path, reporter: Reporter) -> Iterator[None]:
     before = keeper.equal(lab.definition, lab.files)
     if before is None and file.is_file():
         try:
-            before = keeping.take_in(file)
+            with reporter.step("import"):
+                before = keeping.take_in(file)
         except SnapshotError as error:
             reporter.note(f"{error}\nso {file} is of no use here")
     yield
@@ -115,7 +116,8 @@ def cached(lab: Lab, file: Path, reporter: Reporter) -> Iterator[None]:
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        keeping.export(saved, file.absolute())
-        reporter.note(f"the lab is in {file}, with its secrets")
+        with reporter.step("export") as view:
+            keeping.export(saved, file.absolute())
+            view.note(f"{file} has the lab, and its secrets")
     except (SnapshotError, OSError) as error:
         reporter.note(f"{error}\nso the next run builds {lab.name}; it is up all the same")
