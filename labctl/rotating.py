@@ -12,6 +12,7 @@ from labctl.render import groups
 from labctl.render.layout import Layout
 from labctl.rotation import Kind, overlapping, stages
 from labctl.snapshots import Snapshot
+from labctl.steps.verify import INVENTORY_CACHE
 from labctl.steps.witness import witness
 from labctl.work import Work
 
@@ -62,6 +63,7 @@ def rotate(work: Work, files: LabFiles, layout: Layout, kind: Kind, *, authority
     renewal = secrets.renewed(files.secrets, layout.lab, layout.machines, users, kind, authority=authority)
     files.note(rotating=kind, rotated={**files.record().rotated, kind: time.time()})
     secrets.keep(files.secrets, renewal)
+    (files.directory / INVENTORY_CACHE).unlink(missing_ok=True)  # it has the old one in it
     for stage in stages(kind, authority=authority):
         now = overlapping(renewal.before, renewal.after) if stage.overlap else renewal.after
         files.render_with(layout, now)

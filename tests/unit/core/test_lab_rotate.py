@@ -53,6 +53,16 @@ def test_a_new_key_is_kept_and_carried_and_nothing_is_left_to_do(
     assert up(world) == ["require"]
 
 
+def test_no_file_of_the_lab_has_the_old_one_any_more(world: World, reporter: BaseReporter) -> None:
+    up(world)
+    old = kept(world)["munge_key"]
+    (folder(world) / ".inventory.json").write_text(f'{{"munge_key": "{old}"}}')  # verify's own
+    lab(world).rotate(reporter, "munge")
+    files = [path for path in folder(world).rglob("*") if path.is_file()]
+    assert [path.name for path in files if old in path.read_text(errors="replace")] == []
+    assert kept(world)["munge_key"] in (folder(world) / "secrets.yml").read_text()
+
+
 def test_a_new_authority_is_trusted_before_it_is_shown(world: World, reporter: BaseReporter) -> None:
     world.says = {"s_client": "", "ldapsearch": "2\n0\n"}
     up(world)
