@@ -45,9 +45,10 @@ printf '[Service]\nLogLevelMax=notice\n' > "$root/etc/systemd/system/qemu-guest-
 printf '/dev/vda / ext4 rw,noatime 0 1\n' > "$root/etc/fstab"
 for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/etc/modprobe.d/box.conf"
 
-# Once the guest agent has set the clock it runs hwclock, which spins until the next second begins: all of a CPU, and in all
-# machines at once. The chip that it sets is emulated and has the host's time.
-chroot "$root" dpkg-statoverride --update --add root root 0644 /sbin/hwclock
+# The guest agent sets a clock only where it can run hwclock after that, which spins until the next second begins: all of a CPU,
+# and in all machines at once. The chip that it would set is emulated and has the host's time.
+chroot "$root" dpkg-divert --quiet --local --rename --add /sbin/hwclock
+ln -s /bin/true "$root/sbin/hwclock"
 
 # shellcheck disable=SC2086  # a list of units
 chroot "$root" systemctl --quiet disable $DISABLE
