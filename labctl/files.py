@@ -7,17 +7,18 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from labctl import __version__, lock
 from labctl.definition import loading, playbooks
+from labctl.definition.accounts import Account
 from labctl.definition.models import Definition
 from labctl.plan import Shape
 from labctl.render import rest
-from labctl.render.inventory import SECRET_FILES, inventory
+from labctl.render.inventory import REMOVED, SECRET_FILES, inventory
 from labctl.render.layout import Layout, Secrets
 from labctl.render.ssh_config import ssh_config
 from labctl.render.vagrantfile import vagrantfile
@@ -44,6 +45,8 @@ class Record:
         copying: the nodes whose machines are being copied from others; empty once that is done.
         rotating: the kind of secret that is being replaced; empty once that is done.
         rotated: when a secret was last replaced, in seconds since the epoch, by its kind.
+        accounts: kind and name of each user and group that the directory is told to have.
+        removed: the same of those that it was told to have, until a converge has taken them out.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class Record:
     copying: list[str] = field(default_factory=list)
     rotating: str = ""
     rotated: dict[str, float] = field(default_factory=dict)
+    accounts: Sequence[Sequence[str]] = field(default_factory=list)
+    removed: Sequence[Sequence[str]] = field(default_factory=list)
 
     def made_with(self) -> dict[str, Shape]:
         """The shapes, as far as they can be read."""
@@ -68,6 +73,10 @@ class Record:
             with contextlib.suppress(TypeError, KeyError):
                 shapes[node] = Shape(**{**fields, "roles": tuple(fields["roles"])})
         return shapes
+
+    def told(self) -> frozenset[Account]:
+        """The accounts that the lab itself has put into its directory."""
+        return frozenset(Account(*account) for account in [*self.accounts, *self.removed])
 
 
 class LabFiles:
@@ -126,6 +135,7 @@ class LabFiles:
 
     def render_with(self, layout: Layout, known: Secrets) -> None:
         """The same with these secrets, whatever the lab's own file of them says."""
+        self.forget_accounts()
         self.write({"Vagrantfile": vagrantfile(layout), "ssh_config": ssh_config(layout)})
         self.write(inventory(layout, known) | rest.files(layout, known))
         self.forget_hosts({machine.node.name for machine in layout.machines})
@@ -141,6 +151,10 @@ class LabFiles:
                 write_private(path, text)
             else:
                 path.write_text(text)
+
+    def forget_accounts(self) -> None:
+        """Remove the variables that tell of accounts which are to go."""
+        (self.directory / REMOVED).unlink(missing_ok=True)
 
     def forget_hosts(self, kept: set[str]) -> None:
         """Remove the variables of nodes that are no more."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from labctl import refusals, rotating, snapshots, target
 from labctl.console import Reporter
+from labctl.definition.accounts import named
 from labctl.definition.models import Definition
 from labctl.errors import DamagedError, LabError, SnapshotError
 from labctl.files import Record
@@ -57,7 +58,8 @@ class Lab(KnownLab):
     def _plan(self, saved: Snapshot | None, *, verify: bool, fresh: bool) -> tuple[Action, ...]:
         shapes, save = target.shapes(self.definition), self.provider.saver is not None
         there = observed(self.files, self._found(), shapes, lambda: self.status().problems, saved)
-        wanted = Wanted(shapes, target.key(self.definition), verify, save, fresh, self.definition.playbooks)
+        given = self.definition
+        wanted = Wanted(shapes, target.key(given), verify, save, fresh, given.playbooks, named(given))
         return plan(wanted, there)
 
     def _saved(self) -> Snapshot | None:

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import cast
 
 from labctl import addresses, secrets
+from labctl.definition import accounts
+from labctl.definition.accounts import Account
 from labctl.definition.models import Definition
 from labctl.files import LabFiles, Record
 from labctl.providers.base import PREFIX
@@ -45,12 +47,15 @@ def decided(
         provider: libvirt or virtualbox.
     """
     names = [node.name for node in definition.machines()]
+    shall = accounts.named(definition)
     return replace(
         record,
         addresses=addresses.assign(network, names, record.addresses),
         image=asdict(image),
         driver=driver,
         provider=provider,
+        accounts=sorted(shall),
+        removed=sorted(record.told() - shall),
         network={"name": network.name, "subnet": str(network.subnet), "gateway": str(network.gateway)},
     )
 
@@ -69,6 +74,7 @@ def read(record: Record, files: LabFiles, definition: Definition, *, lab: str, p
         public_key=secrets.ssh_key(files.key, f"labctl-{lab}"),
         prefix=f"{PREFIX}{lab}_",
         pool=pool,
+        removed=frozenset(Account(*account) for account in record.removed),
     )
 
 

@@ -41,4 +41,5 @@ def observed(
         copying=frozenset(record.copying),
         saved=keeping.in_words(saved) if saved else "",
         rotating=record.rotating,
+        accounts=record.told(),
     )

@@ -6,8 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from labctl.definition.accounts import Account
+
 Kind = Literal[
-    "restore", "drain", "create", "start", "resize", "remove", "recreate", "converge", "verify", "snapshot"
+    "restore",
+    "drain",
+    "create",
+    "start",
+    "resize",
+    "remove",
+    "recreate",
+    "forget",
+    "converge",
+    "verify",
+    "snapshot",
 ]
 #: What an action does to what runs: nothing, the node is started anew, the node is made anew.
 Impact = Literal["live", "restart", "recreate"]
@@ -20,7 +32,8 @@ class Action:
 
     Attributes:
         kind: have Slurm give a node no more jobs; create a machine, start it, change its size, remove it, remove and
-            create it; restore the lab from a snapshot, converge it, verify it, save it as a snapshot.
+            create it; restore the lab from a snapshot, have its directory forget accounts, which converge does;
+            converge it, verify it, save it as a snapshot.
         node: the node's name; empty if it concerns the whole lab.
         reason: for the reader of ``--dry-run``.
     """
@@ -72,6 +85,7 @@ class Observed:
         copying: nodes whose machines were being copied from others when that was cut off: they may be nobody yet.
         saved: a snapshot of just what is wanted, in words; empty if there is none.
         rotating: the kind of secret that was being replaced when that was cut off; empty if none was.
+        accounts: what the lab's directory was told to have; what somebody else has put there is not among them.
     """
 
     states: Mapping[str, str]
@@ -84,6 +98,7 @@ class Observed:
     copying: frozenset[str] = frozenset()
     saved: str = ""
     rotating: str = ""
+    accounts: frozenset[Account] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,7 @@ class Wanted:
         save: whether a lab that was verified shall be saved as a snapshot.
         fresh: every machine shall be made anew.
         playbooks: paths of the user's own, which converge runs as well.
+        accounts: what the directory shall have.
     """
 
     shapes: Mapping[str, Shape]
@@ -105,6 +121,7 @@ class Wanted:
     save: bool = False
     fresh: bool = False
     playbooks: Sequence[str] = ()
+    accounts: frozenset[Account] = frozenset()
 
 
 def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
@@ -116,9 +133,10 @@ def plan(wanted: Wanted, observed: Observed) -> tuple[Action, ...]:
         )
     machines = [*_removals(wanted, observed), *_machines(wanted, observed)]
     machines = [*_drains(wanted, observed, machines), *machines]
-    converge = _converge(wanted, observed, machines)
+    forget = _forget(wanted, observed, machines)
+    converge = _converge(wanted, observed, [*machines, *forget])
     verify = _verify(wanted, observed, [*machines, *converge])
-    return (*machines, *converge, *verify, *_save(wanted, observed, machines, verify))
+    return (*machines, *forget, *converge, *verify, *_save(wanted, observed, machines, verify))
 
 
 def _removals(wanted: Wanted, observed: Observed) -> list[Action]:
@@ -191,21 +209,37 @@ def _misfit(made: Shape, wanted: Shape) -> str:
     return f"it is no longer {', '.join(lost)}" if lost else ""
 
 
-def _converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> list[Action]:
-    reason = _why_converge(wanted, observed, machines)
+def _forget(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> list[Action]:
+    """Accounts that leave a directory which stays."""
+    anew = concerned(machines, "remove", "recreate")
+    stays = any(
+        "ldap_server" in shape.roles and node in observed.states and node not in anew
+        for node, shape in observed.shapes.items()
+    )
+    gone = sorted(observed.accounts - wanted.accounts, reverse=True) if stays else []
+    if not gone:
+        return []
+    who = ", ".join(f"{account.kind} {account.name}" for account in gone)
+    return [Action("forget", "", f"no longer in the definition: {who}; home directories stay")]
+
+
+def _converge(wanted: Wanted, observed: Observed, before: Sequence[Action]) -> list[Action]:
+    reason = _why_converge(wanted, observed, before)
     own = f"; {', '.join(wanted.playbooks)} after the roles" if wanted.playbooks else ""
     return [Action("converge", "", reason + own)] if reason else []
 
 
-def _why_converge(wanted: Wanted, observed: Observed, machines: Sequence[Action]) -> str:
+def _why_converge(wanted: Wanted, observed: Observed, before: Sequence[Action]) -> str:
     if not observed.converged:
         return "the lab was never converged to its end"
     if observed.converged != wanted.key:
         return "the definition, the roles or the box changed"
     if observed.rotating:
         return f"a new secret ({observed.rotating}) did not reach every node"
-    if any(action.kind in ("create", "recreate", "remove", "resize") for action in machines):
+    if any(action.kind in ("create", "recreate", "remove", "resize") for action in before):
         return "the nodes changed"
+    if any(action.kind == "forget" for action in before):
+        return "the directory has accounts that shall go"
     return observed.problems[0] if observed.problems else ""
 
 

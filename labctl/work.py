@@ -212,7 +212,8 @@ class Work:
             )
             view.note(f"changed={result.changed}")
         if whole:
-            self._files.note(converged=target.key(definition))
+            self._files.note(converged=target.key(definition), removed=[])
+            self._files.forget_accounts()
         self.timings.tasks = result.task_seconds
         return result
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from labctl.definition.models import Group, User
+    from labctl.definition.models import Definition, Group, User
 
 #: Where the numbers of groups begin that have none of their own.
 FIRST_FREE_GID = 10100
@@ -21,6 +21,32 @@ class ResolvedGroup:
     name: str
     gid: int
     members: tuple[str, ...]
+
+
+class Account(NamedTuple):
+    """A user or a group of the directory, by its name."""
+
+    kind: str
+    name: str
+
+
+def named(definition: Definition) -> frozenset[Account]:
+    """Every user and group that the definition puts into the directory, those in its `vars` included."""
+    users, groups = definition.users, resolve(definition.users, definition.groups)
+    return frozenset(
+        [
+            *(Account("user", user.name) for user in users),
+            *(Account("group", group.name) for group in groups),
+            *(Account("user", name) for name in _names(definition.vars.get("ldap_server_users"))),
+            *(Account("group", name) for name in _names(definition.vars.get("ldap_server_groups"))),
+        ]
+    )
+
+
+def _names(entries: Any) -> list[str]:
+    """The names of a variable's entries; a template in their place has none that could be read here."""
+    listed = entries if isinstance(entries, list) else []
+    return [str(entry["name"]) for entry in listed if isinstance(entry, dict) and "name" in entry]
 
 
 def primary_gid(user: User, groups: Iterable[Group]) -> int:

@@ -13,6 +13,8 @@ from labctl.render.merge import merged
 HOSTS = "inventory/hosts.yml"
 MAIN = "inventory/group_vars/all/main.yml"
 SECRETS = "inventory/group_vars/all/secrets.yml"
+#: There while accounts are to go. Ansible reads it after MAIN, so that it wins.
+REMOVED = "inventory/group_vars/all/removed.yml"
 #: What only its owner may read.
 SECRET_FILES = (SECRETS,)
 
@@ -34,6 +36,15 @@ def inventory(layout: Layout, secrets: Secrets) -> dict[str, str]:
         SECRETS: _write(
             merged(hidden, {key: given[key] for key in given if key in hidden}),
             "Secrets of this lab alone, made for it.",
+        ),
+        **(
+            {
+                REMOVED: _write(
+                    variables.absent(layout), "Who was in lab.yml, until a converge has taken them out."
+                )
+            }
+            if layout.removed
+            else {}
         ),
         **{
             f"inventory/host_vars/{machine.node.name}.yml": _write(

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
 
+from labctl.definition.accounts import Account
 from labctl.definition.models import Definition, Node
 
 Driver = Literal["kvm", "qemu"]
@@ -78,6 +79,7 @@ class Layout:
         prefix: what libvirt's domain and volume names begin with.
         pool: libvirt's storage pool for the box and the machines' disks.
         vagrantfile: the name of the file in the directory that tells Vagrant of the machines.
+        removed: accounts that were in the definition and may still be in the directory.
     """
 
     lab: str
@@ -92,6 +94,7 @@ class Layout:
     prefix: str
     pool: str = "default"
     vagrantfile: str = "Vagrantfile"
+    removed: frozenset[Account] = frozenset()
 
 
 @dataclass(frozen=True)

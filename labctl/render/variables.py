@@ -48,6 +48,17 @@ def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
     }
 
 
+def absent(layout: Layout) -> dict[str, Any]:
+    """What the directory and those who ask it are told of accounts that have left the definition."""
+    given = layout.definition.vars
+    return {
+        variable: [*given.get(variable, []), *sorted(one.name for one in layout.removed if one.kind == kind)]
+        for role in ("ldap_server", "ldap_client")
+        for kind in ("user", "group")
+        for variable in [f"{role}_absent_{kind}s"]
+    }
+
+
 def _roles(layout: Layout) -> list[str]:
     """The roles that some node may need."""
     there = groups.members(layout.definition.machines())

@@ -110,16 +110,40 @@ def test_a_node_with_a_job_does_not_go_unless_by_force(lab: Lab, job: str) -> No
     lab.slurm(f"scancel {second}")
 
 
-def test_a_partition_changes_and_another_goes_and_the_lab_is_proven(lab: Lab, job: str) -> None:
+BY_HAND = """ldapadd -Q -Y EXTERNAL -H ldapi:/// <<END
+dn: uid=eve,ou=People,dc=multi-node,dc=lab
+objectClass: inetOrgPerson
+objectClass: posixAccount
+cn: eve
+sn: eve
+uid: eve
+uidNumber: 10816
+gidNumber: 10816
+homeDirectory: /home/eve
+END"""
+
+
+def test_a_partition_changes_and_another_goes_with_a_user_and_the_lab_is_proven(lab: Lab, job: str) -> None:
+    lab.slurm(BY_HAND)
+    for node in ("slurmctld-0", "compute-0"):
+        assert lab.on(node, "id -u ada; id -u eve") == "10815\n10816"
+
     def without(definition: dict[str, Any]) -> None:
+        definition["users"].pop()
         (kept,) = (one for one in definition["partitions"] if one["name"] != "long")
         definition["partitions"] = [{**kept, "max_time": "0:30:00"}]
         for node in definition["nodes"][1:]:
             node["partitions"] = ["cpu"]
 
     lab.change(without)
+    planned = {one["kind"]: one for one in lab.up("--dry-run", "--json").json()}
+    assert planned["forget"]["impact"] == "live"
+    assert "user ada" in planned["forget"]["reason"]
     said = lab.up("--no-verify")
     assert said.code == 0, said.all
+    for node in ("slurmctld-0", "compute-0"):
+        assert lab.on(node, "id ada || id -u eve") == "10816"
+    assert lab.user.ok("converge", "--name", LAB, "--json").json()["changed"] == 0
     assert lab.slurm("sinfo -h -o '%R %l' | sort -u") == "cpu 30:00"
     assert lab.job(job) == "RUNNING compute-0 None"
     lab.slurm(f"scancel {job}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.definition.accounts import ResolvedGroup, resolve
+from labctl.definition.accounts import Account, ResolvedGroup, named, resolve
 from labctl.definition.loading import loads
 from labctl.errors import DefinitionError
 
@@ -84,3 +84,21 @@ def test_a_written_group_of_the_users_name_is_the_users_own() -> None:
 )
 def test_accounts_that_collide(accounts: str, words: str) -> None:
     assert words in refused(accounts)
+
+
+def test_what_goes_into_the_directory_is_named_whoever_says_it() -> None:
+    lab = loads(
+        LAB
+        + """
+users: [{name: ann, uid: 10000, groups: [research]}]
+vars:
+  ldap_server_users: [{name: bob, uid: 10001}]
+  ldap_server_groups: "{{ a_template }}"
+"""
+    )
+    assert named(lab) == {
+        Account("user", "ann"),
+        Account("user", "bob"),
+        Account("group", "ann"),
+        Account("group", "research"),
+    }

@@ -16,6 +16,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from render_layouts import BAKED, KEY, PEM, PUBLIC, a_layout, secrets
 
+from labctl.definition.accounts import Account
 from labctl.definition.loading import load, loads
 from labctl.definition.models import Definition
 from labctl.render.inventory import HOSTS, MAIN, SECRET_FILES, SECRETS, inventory
@@ -86,6 +87,17 @@ partitions: [{name: big-mem}]
     assert main(layout)["slurm_common_partitions"] == [
         {"name": "big-mem", "group": "partition_big_mem", "options": {"Default": "YES"}}
     ]
+
+
+def test_who_leaves_is_named_with_whom_the_user_names_as_ansible_reads_it(tmp_path: Path) -> None:
+    layout = with_vars(ldap_server_absent_users=["eve"])
+    removed = frozenset({Account("user", "ada"), Account("group", "ada")})
+    ada = through_ansible(replace(layout, removed=removed), tmp_path / "ada")["_meta"]["hostvars"]["cpu-0"]
+    assert ada["ldap_server_absent_users"] == ["eve", "ada"]
+    assert ada["ldap_client_absent_users"] == ada["ldap_client_absent_groups"] == ["ada"]
+    nobody = through_ansible(layout, tmp_path / "nobody")["_meta"]["hostvars"]["cpu-0"]
+    assert nobody["ldap_server_absent_users"] == ["eve"]
+    assert "ldap_client_absent_users" not in nobody
 
 
 def test_hosts_are_reached_over_the_labs_ssh_configuration() -> None:

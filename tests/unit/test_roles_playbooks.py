@@ -177,6 +177,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             {"path": "/opt", "clients": ["10.0.0.0/24"], "options": ["ro"]},
         ],
         "ldap_server_suffix": "dc=x,dc=org",
+        "ldap_server_absent_users": ["eve", "bob"],
+        "ldap_server_absent_groups": ["research", "eve"],
         "ldap_server_groups": [{"name": "research", "gid": 10100, "members": ["ann"]}],
         "ldap_server_users": [
             {
@@ -320,7 +322,11 @@ def test_exports_go_to_their_clients_with_root_squash(written: dict[str, str]) -
 
 
 def test_the_directory_has_users_groups_and_no_password(written: dict[str, str]) -> None:
-    entries = {item["dn"]: item["attributes"] for item in yaml.safe_load(written["directory.yml"])}
+    entries = {
+        item["dn"]: item["attributes"]
+        for item in yaml.safe_load(written["directory.yml"])
+        if item.get("state") != "absent"
+    }
     ann = entries["uid=ann,ou=People,dc=x,dc=org"]
     assert ann["cn"] == 'Ann: the "first"'
     assert (ann["gidNumber"], ann["homeDirectory"], ann["sshPublicKey"]) == (10000, "/home/ann", ["k1", "k2"])
@@ -330,6 +336,14 @@ def test_the_directory_has_users_groups_and_no_password(written: dict[str, str])
     bob = entries["uid=bob,ou=People,dc=x,dc=org"]
     assert (bob["cn"], bob["gecos"]) == ("Bøb", "bob")  # gecos is ASCII alone
     assert "hidden" not in written["directory.yml"]
+
+
+def test_who_shall_be_absent_goes_but_who_is_listed_as_well_stays(written: dict[str, str]) -> None:
+    items = yaml.safe_load(written["directory.yml"])
+    assert [item["dn"] for item in items if item.get("state") == "absent"] == [
+        "uid=eve,ou=People,dc=x,dc=org",
+        "cn=eve,ou=Groups,dc=x,dc=org",
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from labctl.console import silent
 from labctl.definition.loading import load
 from labctl.definition.models import Definition
 from labctl.errors import (
+    ConvergeError,
     HostError,
     JobsRunError,
     LabError,
@@ -326,3 +327,74 @@ def test_a_cluster_gets_time_to_settle_and_is_converged_if_it_does_not(
     world.slurm["cpu-1"] = ("down", "Not responding")
     monkeypatch.setitem(DEADLINES, "qemu", 0.05)
     assert up(world)[3:] == ["start cpu-1", "await cpu-1", "converge", "verify full"]
+
+
+TWO_USERS = SMALL.replace("uid: 10000}", "uid: 10000}, {name: ada, uid: 10001, groups: [research]}")
+
+
+def removed(world: World) -> dict[str, list[str]]:
+    """What the inventory says of accounts that are to go; nothing once they have gone."""
+    path = world.home / ".labctl/small/inventory/group_vars/all/removed.yml"
+    return dict(YAML(typ="safe").load(path)) if path.is_file() else {}
+
+
+def kinds(world: World, definition: Definition) -> list[str]:
+    return [action.kind for action in lab(world, definition).plan(verify=False)]
+
+
+def test_who_leaves_the_definition_leaves_the_directory_and_is_remembered_until_then(world: World) -> None:
+    up(world, small(text=TWO_USERS))
+    assert removed(world) == {}
+    assert kinds(world, small()) == ["forget", "converge"]
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        up(world, small())
+    assert removed(world) == {
+        "ldap_server_absent_users": ["ada"],
+        "ldap_server_absent_groups": ["ada", "research"],
+        "ldap_client_absent_users": ["ada"],
+        "ldap_client_absent_groups": ["ada", "research"],
+    }
+    assert kinds(world, small()) == ["forget", "converge"]
+    assert up(world, small())[3:] == ["converge", "verify full"]
+    assert removed(world) == {}
+    assert kinds(world, small()) == []
+
+
+def test_who_comes_back_in_between_stays(world: World) -> None:
+    up(world, small(text=TWO_USERS))
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        up(world, small())
+    assert kinds(world, small(text=TWO_USERS)) == ["converge"]
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        up(world, small(text=TWO_USERS))
+    assert removed(world) == {}
+
+
+def test_converge_alone_ends_it_unless_it_is_a_part_or_a_check(world: World) -> None:
+    up(world, small(text=TWO_USERS))
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        up(world, small())
+    lab(world).converge(silent(), check=True)
+    lab(world).converge(silent(), limit="head")
+    assert "ada" in removed(world)["ldap_server_absent_users"]
+    lab(world).converge(silent())
+    assert removed(world) == {}
+
+
+def test_whom_the_definition_itself_wants_absent_is_absent_with_those_who_leave(world: World) -> None:
+    up(world, small("vars.ldap_client_absent_users=[eve]", text=TWO_USERS))
+    assert removed(world) == {}
+    world.failing("converge", ConvergeError("a task failed"))
+    with pytest.raises(ConvergeError):
+        up(world, small("vars.ldap_client_absent_users=[eve]"))
+    assert removed(world)["ldap_client_absent_users"] == ["eve", "ada"]
+    assert removed(world)["ldap_server_absent_users"] == ["ada"]
+
+
+def test_who_was_never_in_a_directory_need_not_leave_it(world: World) -> None:
+    lab(world, small(text=TWO_USERS)).create(silent())
+    assert "forget" not in kinds(world, small())

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from labctl.definition.accounts import Account
 from labctl.plan import Action, Kind, Observed, Shape, Wanted, plan
 
 HEAD = Shape(1, 768, "debian-12-a", ("ldap_server", "slurmctld"))
@@ -258,3 +259,26 @@ def test_a_lab_that_people_have_worked_in_is_not_saved_by_up() -> None:
     assert kinds(SAVING, replace(UP, states={"head": "running", "node": "stopped"})) == ["start", "verify"]
     assert kinds(SAVING, replace(UP, converged="old")) == ["converge", "verify"]
     assert kinds(SAVING, replace(UP, states={"head": "running"})) == ["create", "converge", "verify"]
+
+
+ANN, ADA, ADAS = Account("user", "ann"), Account("user", "ada"), Account("group", "ada")
+
+
+def test_accounts_that_are_not_wanted_any_more_leave_the_directory_live() -> None:
+    wanted = replace(WANTED, accounts=frozenset({ANN}))
+    forget, *others = plan(wanted, replace(UP, accounts=frozenset({ANN, ADA, ADAS})))
+    assert (forget.kind, forget.impact) == ("forget", "live")
+    assert forget.reason == "no longer in the definition: user ada, group ada; home directories stay"
+    assert others == [Action("converge", "", "the directory has accounts that shall go"), VERIFY]
+    assert plan(wanted, replace(UP, accounts=frozenset({ANN}))) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"states": {}}, {"states": {"node": "running"}}, {"key_lost": True}, {"torn": True}],
+    ids=["no machine", "it is gone", "nobody gets in", "torn"],
+)
+def test_a_directory_that_is_made_anew_has_nobody_to_forget(change: dict[str, Any]) -> None:
+    kinds = {action.kind for action in plan(WANTED, replace(UP, accounts=frozenset({ADA}), **change))}
+    assert "forget" not in kinds
+    assert "converge" in kinds
