@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from labctl import finding, folders, layouts, providers, refusals, secrets, selection, status
+from labctl import finding, folders, layouts, providers, refusals, secrets, selection, status, troubles
 from labctl.definition import loading
 from labctl.definition.models import Definition
 from labctl.errors import DefinitionError, HostError, LabError
@@ -130,6 +130,10 @@ class KnownLab(Ways):
             SnapshotError: machines cannot be saved here.
         """
         return Keeper(self.provider).named(self.definition, self.files)
+
+    def away(self) -> dict[str, str]:
+        """The compute nodes that Slurm does not use though no human has taken them away, each with its state there."""
+        return troubles.away(self.status().nodes)
 
     def nodes(self, pattern: str) -> tuple[str, ...]:
         """The nodes meant by a hostlist, ``@role`` or ``all``, in the order of the definition.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -123,7 +123,11 @@ class Lab(KnownLab):
         self._require_running()
         refusals.without_playbooks(self.definition)
         with self._work(reporter, "converge") as work:
-            return work.converge(self.definition, tags=tags, limit=limit, check=check)
+            before = self.away()
+            result = work.converge(self.definition, tags=tags, limit=limit, check=check)
+            if not check:
+                self._found_again(before, work)
+        return result
 
     def verify(self, reporter: Reporter, *, expression: str = "", level: Level = "full") -> VerifyResult:
         """Run the suite on the running lab."""
@@ -198,8 +202,8 @@ class Lab(KnownLab):
         refusals.foreign(self.name, self.directory, self._found())
         with self._work(reporter, "snapshot restore") as work:
             former = rotating.since(self.files, saved)
-            layout = self._restore(saved, work)
-            self._settle(layout, work)
+            work.restore(saved, self._all_but_machines(saved, work), self._there())
+            self._settle(work)
             if former:
                 reporter.note(f"{self.name} has its former secrets again: {', '.join(former)}")
 
@@ -231,14 +235,17 @@ class Lab(KnownLab):
     def _carry_out(self, actions: Sequence[Action], work: Work, *, force: bool) -> VerifyResult | None:
         """All steps that these actions need, in order; what verify said, if it was asked."""
         kinds = {action.kind for action in actions}
+        before = {} if "verify" in kinds else self.away()  # verify waits by itself
         with self._without_new_jobs(actions, work, force=force):  # before anything else: jobs may keep nodes
             layout = work.prepare(self.definition, self._origin)
         work.boot(layout, actions)
-        if "converge" in kinds or not self._settle(layout, work):
+        if "converge" in kinds or not self._settle(work):
             work.converge(self.definition)
             self.files.note(rotating="")
             if len(concerned(actions, "create", "recreate")) < len(layout.machines):
                 work.resume(layout)
+            if "verify" not in kinds:
+                self._found_again(before, work)
         proven = work.verify(self.definition) if "verify" in kinds else None
         if "snapshot" in kinds:
             self._keep(layout, work)
@@ -285,12 +292,6 @@ class Lab(KnownLab):
         self.files.remember(Record(origin=self.files.record().origin))
         return None
 
-    def _restore(self, saved: Snapshot, work: Work) -> Layout:
-        """Machines, network and files as they were when they were saved; where the machines are."""
-        layout = self._all_but_machines(saved, work)
-        work.restore(saved, layout, self._there())
-        return layout
-
     def _all_but_machines(self, saved: Snapshot, work: Work, definition: Definition | None = None) -> Layout:
         """Network and files as they were when they were saved; where the machines will be."""
         made_from = work.check(saved)
@@ -298,9 +299,20 @@ class Lab(KnownLab):
         self._definition = definition or self.files.load()
         return work.prepare(self.definition, self._origin, made_from)
 
-    def _settle(self, layout: Layout, work: Work) -> bool:
+    def _settle(self, work: Work) -> bool:
         """Wait until Slurm is content with machines that were only started; whether it is."""
-        return work.settle(lambda: self.status().problems, layout.driver)
+        return work.settle(lambda: self.status().problems)
+
+    def _found_again(self, before: Mapping[str, str], work: Work) -> None:
+        """Wait for nodes that were not away before; a controller that is started anew asks each how it is."""
+        known = {node for node, state in before.items() if state}
+        work.settle(
+            lambda: [
+                f"{node} is {state or 'not known to Slurm'}"
+                for node, state in self.away().items()
+                if node not in known
+            ]
+        )
 
     # Small things
 

@@ -83,7 +83,21 @@ def _slurm(definition: Definition, view: SlurmView | None, lab: str) -> Iterator
 
 def _hint(node: str, state: str, reason: str, controller: str, lab: str) -> str:
     """What helps a node that Slurm does not use: one that a human has taken away only a human gives back."""
-    if state.startswith("drain") and not reason.startswith(drain.REASON):
+    if _by_hand(state, reason):
         resume = f"scontrol update nodename={node} state=resume"
         return f"labctl ssh --name {lab} {controller} -- {resume}"
     return f"labctl up --name {lab}"
+
+
+def _by_hand(state: str, reason: str) -> bool:
+    """Whether a human has taken a node away."""
+    return state.startswith("drain") and not reason.startswith(drain.REASON)
+
+
+def away(nodes: Sequence[NodeStatus]) -> dict[str, str]:
+    """The compute nodes that Slurm does not use though no human has taken them away, each with its state there."""
+    return {
+        node.name: node.slurm
+        for node in nodes
+        if "slurmd" in node.roles and not slurm.healthy(node.slurm) and not _by_hand(node.slurm, node.reason)
+    }

@@ -180,10 +180,10 @@ class Work:
 
     # From machines to a cluster
 
-    def settle(self, problems: Callable[[], Sequence[str]], driver: Driver) -> bool:
-        """Wait until Slurm is content with machines that were only started; whether it is."""
+    def settle(self, problems: Callable[[], Sequence[str]]) -> bool:
+        """Wait until there is none of these problems any more; whether that came."""
         with self.step("settle") as view:
-            return settle(problems, DEADLINES[driver], view)
+            return settle(problems, DEADLINES.get(self._files.record().driver, DEADLINES["qemu"]), view)
 
     def converge(
         self,

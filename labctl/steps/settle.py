@@ -1,4 +1,4 @@
-"""Settle: machines that were only started, until the cluster has found itself."""
+"""Settle: machines that were only started, or a controller that was, until the cluster has found itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POLL = 2.0  # seconds between two looks
 
 
 def settle(problems: Callable[[], Sequence[str]], deadline: float, view: StepView) -> bool:
-    """Wait until Slurm is content; whether it is.
+    """Wait until nothing is wrong any more; whether that came within the deadline.
 
     Args:
         problems: looks at the lab and says what is wrong with it.
@@ -26,5 +26,5 @@ def settle(problems: Callable[[], Sequence[str]], deadline: float, view: StepVie
         if time.monotonic() > end:
             return False
         time.sleep(_POLL)
-    view.note("all nodes are well")
+    view.note("Slurm has settled")
     return True

@@ -398,3 +398,60 @@ def test_whom_the_definition_itself_wants_absent_is_absent_with_those_who_leave(
 def test_who_was_never_in_a_directory_need_not_leave_it(world: World) -> None:
     lab(world, small(text=TWO_USERS)).create(silent())
     assert "forget" not in kinds(world, small())
+
+
+def losing(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, looks: int, **states: tuple[str, str]
+) -> list[str]:
+    """From the next converge on Slurm says this of nodes, for so many looks; which looks there were since."""
+    monkeypatch.setattr("labctl.steps.settle._POLL", 0.01)
+    monkeypatch.setitem(DEADLINES, "qemu", 60.0)
+    real, since = world.sinfo, list[str]()
+
+    def sinfo() -> str:
+        if "converge" in world.calls:
+            since.append("look")
+            world.slurm.update(states)
+        if len(since) > looks:
+            for node in states:
+                world.slurm.pop(node, None)
+        return real()
+
+    monkeypatch.setattr(world, "sinfo", sinfo)
+    return since
+
+
+def test_nodes_that_slurm_lost_sight_of_in_a_converge_are_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(world)
+    looks = losing(world, monkeypatch, looks=3, **{"cpu-0": ("unknown*", "none"), "cpu-1": ("idle*", "none")})
+    up(world, small("vars.common_timezone=UTC"), verify=False)
+    assert len(looks) == 3 + 1 + 1  # and one for the status that is shown
+    looks.clear()
+    lab(world).converge(silent())
+    assert len(looks) == 3 + 1
+
+
+def test_a_check_waits_for_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    up(world)
+    world.taken()
+    looks = losing(world, monkeypatch, looks=3, **{"cpu-0": ("unknown*", "none")})
+    lab(world).converge(silent(), check=True)
+    assert looks == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{"cpu-1": ("drained", "a broken disk")}, {"cpu-1": ("down*", "Not responding")}],
+    ids=["a human took it away", "it was so before"],
+)
+def test_nobody_waits_for_nodes_that_nothing_is_expected_of(
+    world: World, monkeypatch: pytest.MonkeyPatch, before: dict[str, tuple[str, str]]
+) -> None:
+    up(world)
+    world.slurm.update(before)
+    looks = losing(world, monkeypatch, looks=1, **{"cpu-0": ("unknown*", "none")})
+    lab(world).converge(silent())
+    assert len(looks) == 1 + 1
+    assert world.slurm == before
