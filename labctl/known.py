@@ -151,13 +151,15 @@ class KnownLab(Ways):
             return {}
 
     def layout(self) -> Layout:
-        """Where each machine is, as it was decided when the lab was made.
+        """Where each machine is, as it was decided when the lab was made; of nodes that came to lab.yml since, nothing.
 
         Raises:
             UsageError: it was never made.
+            LabError: what all others need, such as the controller, is among those that came since.
         """
         record = self.files.record()
         refusals.never_made(self.name, record)
+        refusals.unmade_servers(self.name, self.definition, record)
         return layouts.read(record, self.files, self.definition, lab=self.name, pool=self.provider.pool)
 
     def secrets(self) -> Secrets:

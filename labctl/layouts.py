@@ -61,7 +61,7 @@ def decided(
 
 
 def read(record: Record, files: LabFiles, definition: Definition, *, lab: str, pool: str) -> Layout:
-    """The layout that the record tells of; the lab's SSH key is made if it is not there."""
+    """The layout that the record tells of, without nodes that it does not know; an SSH key is made if there is none."""
     return Layout(
         lab=lab,
         definition=definition,
@@ -92,4 +92,5 @@ def _machines(record: Record, definition: Definition, lab: str) -> tuple[Machine
             IPv4Address(record.addresses[node.name]),
         )
         for node in definition.machines()
+        if node.name in record.addresses
     )

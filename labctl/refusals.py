@@ -129,6 +129,18 @@ def never_made(lab: str, record: Record) -> None:
         raise UsageError(f"the lab {lab} was never made", hint=f"labctl up {lab}")
 
 
+def unmade_servers(lab: str, definition: Definition, record: Record) -> None:
+    """A `lab.yml` that was edited may name nodes that were never made; a lab does without those that only compute."""
+    unmade = [node for node in definition.machines() if node.name not in record.addresses]
+    servers = [node.name for node in unmade if set(node.roles) != {"slurmd"}]
+    if servers:
+        raise LabError(
+            f"{', '.join(servers)} of {lab} has no machine",
+            why="lab.yml names it, and nothing was made of that yet",
+            hint=f"labctl up --name {lab} makes it (--dry-run says what else), or undo the change of lab.yml",
+        )
+
+
 def without_machine(lab: str, nodes: Sequence[str], machines: Sequence[Found]) -> None:
     """What is not there can be neither started nor stopped."""
     made = {machine.node for machine in machines}

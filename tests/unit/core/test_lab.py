@@ -12,6 +12,7 @@ from worlds import FakeProvider, World
 from labctl.console import BaseReporter
 from labctl.errors import BootError, DefinitionError, HostError, LabError, LockedError, UsageError
 from labctl.lab import Lab
+from labctl.render.connection import connection
 
 
 @pytest.fixture
@@ -392,3 +393,35 @@ def test_a_lab_made_on_one_provider_stays_there(made: World, monkeypatch: pytest
     Lab.define(small("name=new", "provider=virtualbox"), base=made.home).status()
     Lab.define(small("name=new"), base=made.home).status()
     assert asked == ["libvirt", "virtualbox", "virtualbox", "auto"]
+
+
+def edited(world: World, before: str, after: str) -> Lab:
+    """The lab after somebody has edited its lab.yml, before `up`."""
+    path = world.home / ".labctl/small/lab.yml"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    return Lab.find("small", base=world.home)
+
+
+def test_a_node_that_came_to_the_definition_keeps_nobody_from_the_others(
+    made: World, reporter: BaseReporter
+) -> None:
+    grown = edited(made, "cpu-[0-1]", "cpu-[0-2]")
+    assert [machine.node.name for machine in grown.layout().machines] == ["head", "cpu-0", "cpu-1"]
+    assert "cpu-2" not in [node.name for node in connection(grown.layout()).nodes]
+    status = grown.status()
+    assert [node.state for node in status.nodes if node.name == "cpu-2"] == ["missing"]
+    assert status.hints[0] == "labctl up --name small"
+    grown.start(reporter, "cpu-0")
+    with pytest.raises(LabError, match="cpu-2 of small has no machine") as refused:
+        grown.start(reporter)
+    assert refused.value.hint == "labctl up small"
+
+
+def test_without_the_controller_that_the_definition_names_now_nothing_can_be_said_of_the_lab(
+    made: World,
+) -> None:
+    with pytest.raises(LabError, match="boss of small has no machine") as refused:
+        edited(made, "head", "boss").layout()
+    assert "labctl up --name small" in refused.value.hint
