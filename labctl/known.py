@@ -144,9 +144,11 @@ class KnownLab(Ways):
         return selection.select(self.name, self.definition.machines(), pattern)
 
     def taken(self) -> dict[str, int]:
-        """MiB that nodes have which run already; none where nobody can be asked."""
+        """MiB that nodes have already; none where nobody can be asked."""
         try:
-            return refusals.taken(self.definition, self.files.record().made_with(), self._running())
+            return refusals.taken(
+                self.definition, self.files.record().made_with(), refusals.in_memory(self._found())
+            )
         except HostError:
             return {}
 

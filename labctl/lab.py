@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -152,6 +152,7 @@ class Lab(KnownLab):
         layout = self.layout()
         names = self.nodes(nodes or "all")
         refusals.without_machine(self.name, names, self._found())
+        self._fit(names)
         with self._work(reporter, "start") as work, work.step("boot") as view:
             boot.control_directory()
             self.provider.connect(layout)
@@ -319,8 +320,12 @@ class Lab(KnownLab):
     def _check(self) -> None:
         """Refuse, before anything is touched, what cannot be made on this host or under this name."""
         refusals.without_playbooks(self.definition)
+        self._fit(self.nodes("all"))
+
+    def _fit(self, started: Collection[str]) -> None:
+        """Refuse what has no room on this host, or no right to this name, once these nodes run."""
         shapes = self.files.record().made_with()
-        refusals.unfit_host(self.definition, self._provider_wanted(), shapes, self._running)
+        refusals.unfit_host(self.definition, self._provider_wanted(), shapes, self._found, started)
         refusals.foreign(self.name, self.directory, self._found())
 
     def _require_running(self) -> None:

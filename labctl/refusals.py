@@ -16,26 +16,38 @@ from labctl.snapshots import Snapshot
 
 
 def unfit_host(
-    definition: Definition, provider: str, shapes: Mapping[str, Shape], running: Callable[[], Collection[str]]
+    definition: Definition,
+    provider: str,
+    shapes: Mapping[str, Shape],
+    found: Callable[[], Sequence[Found]],
+    started: Collection[str],
 ) -> None:
     """Refuse what this host cannot run; if it cannot even be asked, say all that it lacks.
 
     Args:
         definition: the whole lab.
         provider: libvirt, virtualbox or auto.
-        shapes: what each machine was made with; those that run have their memory already.
-        running: asks the host which of the nodes run.
+        shapes: what each machine was made with.
+        found: asks the host for the machines of the lab.
+        started: the nodes that shall run; all others stay as they are.
     """
     try:
-        up = running()
+        machines = found()
     except HostError:
         host.require(definition, provider)
         raise
-    host.require(definition, provider, taken(definition, shapes, up))
+    others = {node.name for node in definition.machines()}.difference(started)
+    memory = taken(definition, shapes, others | in_memory(machines))
+    host.require(definition, provider, memory, [machine.node for machine in machines])
+
+
+def in_memory(machines: Sequence[Found]) -> set[str]:
+    """The nodes that have their memory already: one that is suspended keeps it."""
+    return {machine.node for machine in machines if machine.state in ("running", "suspended")}
 
 
 def taken(definition: Definition, shapes: Mapping[str, Shape], up: Collection[str]) -> dict[str, int]:
-    """MiB that the nodes have which run already, as they were made."""
+    """MiB that these nodes have already, as they were made."""
     return {
         node.name: shapes[node.name].memory if node.name in shapes else node.memory
         for node in definition.machines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from labctl import providers
 from labctl.definition.models import Definition
@@ -41,13 +41,19 @@ def checks(definition: Definition, taken: Mapping[str, int] = room.NOTHING) -> t
     )
 
 
-def require(definition: Definition, provider: str = "auto", taken: Mapping[str, int] = room.NOTHING) -> None:
+def require(
+    definition: Definition,
+    provider: str = "auto",
+    taken: Mapping[str, int] = room.NOTHING,
+    made: Collection[str] = (),
+) -> None:
     """Refuse a lab that this host cannot run, before anything is touched.
 
     Args:
         definition: the whole lab.
         provider: libvirt, virtualbox or auto.
-        taken: MiB of each node that runs already.
+        taken: MiB of each node that has its memory already, or needs none.
+        made: the nodes that have a disk already.
 
     Raises:
         HostError: with everything that is missing.
@@ -58,7 +64,7 @@ def require(definition: Definition, provider: str = "auto", taken: Mapping[str, 
         if provider == "virtualbox"
         else [programs.for_libvirt(), virtualisation.libvirt()]
     )
-    found = [*there, room.memory(definition, provider, taken), room.disk(definition, provider, taken)]
+    found = [*there, room.memory(definition, provider, taken), room.disk(definition, provider, made)]
     bad = [check for check in found if check.ok is False]
     if bad:
         raise HostError(

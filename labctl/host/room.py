@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -58,9 +58,9 @@ def cpus(definition: Definition) -> Check:
     return Check("cpus", True if fits else None, detail, "many more virtual than real CPUs: it will be slow")
 
 
-def disk(definition: Definition, provider: str, taken: Mapping[str, int] = NOTHING) -> Check:
-    """Whether the disks of the nodes that have none yet find room."""
-    nodes = [node for node in definition.machines() if node.name not in taken]
+def disk(definition: Definition, provider: str, made: Collection[str] = ()) -> Check:
+    """Whether the disks of the nodes find room; those that are `made` have one."""
+    nodes = [node for node in definition.machines() if node.name not in made]
     needed = len(nodes) * _DISK_PER_NODE
     wanted = _IMAGES if provider == "libvirt" else Path.home()
     place = next(path for path in (wanted, *wanted.parents) if path.is_dir())

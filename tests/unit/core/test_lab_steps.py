@@ -9,6 +9,7 @@ from worlds import World
 from labctl.console import BaseReporter
 from labctl.errors import (
     ConvergeError,
+    HostError,
     LabError,
 )
 
@@ -75,9 +76,23 @@ def test_start_and_stop_ask_all_machines_or_those_that_are_named(
     assert sorted(world.taken()) == ["force cpu-0", "force cpu-1", "force head"]
     lab(world).start(reporter)
     calls = world.taken()
-    assert calls[0] == "connect small"
-    assert sorted(calls[1:4]) == ["start cpu-0", "start cpu-1", "start head"]
-    assert calls[4] == "await head cpu-0 cpu-1"
+    assert calls[:2] == ["require", "connect small"]
+    assert sorted(calls[2:5]) == ["start cpu-0", "start cpu-1", "start head"]
+    assert calls[5] == "await head cpu-0 cpu-1"
+
+
+def test_what_the_host_has_no_room_for_is_not_started(world: World, reporter: BaseReporter) -> None:
+    up(world)
+    lab(world).stop(reporter)
+    lab(world).suspend(reporter, "cpu-1")
+    world.taken()
+    world.failing("require", HostError("no memory"))
+    with pytest.raises(HostError, match="no memory"):
+        lab(world).start(reporter)
+    assert world.taken() == ["require"]
+    assert world.required[-1] == {"cpu-1": 1024}  # one that is suspended has its memory
+    lab(world).start(reporter, "head")
+    assert world.required[-1] == {"cpu-0": 1024, "cpu-1": 1024}  # nobody starts cpu-0
 
 
 def test_machines_are_suspended_and_only_those_are_resumed(world: World, reporter: BaseReporter) -> None:
@@ -86,7 +101,7 @@ def test_machines_are_suspended_and_only_those_are_resumed(world: World, reporte
     lab(world).suspend(reporter, "cpu-[0-1]")
     assert sorted(world.taken()) == ["suspend cpu-0", "suspend cpu-1"]
     assert lab(world).resume(reporter, "head,cpu-0") == ("cpu-0",)
-    assert world.taken() == ["connect small", "start cpu-0", "await cpu-0"]
+    assert world.taken() == ["require", "connect small", "start cpu-0", "await cpu-0"]
     assert lab(world).resume(reporter) == ("cpu-1",)
     world.taken()
     assert lab(world).resume(reporter) == ()

@@ -172,8 +172,10 @@ class World:
         del view
         self.provider._call("await", *(machine.node.name for machine in layout.machines))
 
-    def require(self, definition: Definition, provider: str = "auto", taken: Any = None) -> None:
-        del definition, provider
+    def require(
+        self, definition: Definition, provider: str = "auto", taken: Any = None, made: Sequence[str] = ()
+    ) -> None:
+        del definition, provider, made
         self.required.append(dict(taken or {}))
         self.provider._call("require")
 
