@@ -8,7 +8,7 @@ PRESET ?= full
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test unit lab lint bench setup host box docs site clean
+.PHONY: up test unit lab clients lint bench setup host box docs site clean
 
 up: setup
 	$(BIN)/labctl doctor $(PRESET) --fix
@@ -35,6 +35,12 @@ unit:
 
 lab:
 	$(BIN)/python -m pytest tests/lab -v --durations=20
+
+# The released clients of Slurm's that are tested: LABCTL_TEST_CLIENTS=build/clients make lab
+clients:
+	mkdir -p build
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["clients"], sep="\n")' > build/clients.txt
+	$(BIN)/python -m pip install --quiet --upgrade --target build/clients --requirement build/clients.txt
 
 lint: site
 	$(BIN)/ruff check .
