@@ -196,7 +196,7 @@ def test_sizes_and_folder_of_up_and_create(cli: Cli, lab: FakeLab, work: Path) -
     sizes = ("--cpu-nodes", "1", "--cpus-per-node", "3", "--memory-per-node", "1500")
     for command in ("up", "create"):
         assert cli(command, "multi-node", *sizes, "--output-dir", "labs").code == 0
-        assert nodes() == [("slurmctld-0", 1, 1024), ("compute-0", 3, 1500)]
+        assert nodes() == [("slurmctld-0", 2, 1024), ("compute-0", 3, 1500)]
         assert lab.base == work / "labs"
         cli(command, "gpu", "--gpu-nodes", "2", "--gpus-per-node", "3")
         assert [node.gpus for node in lab.definition.machines()] == [3, 3]
