@@ -30,7 +30,7 @@ def healthy(user: User) -> None:
     user.ok("verify", "--quick", "--name", SMALL)
 
 
-@pytest.mark.parametrize("moment", ["saving its memory", "stood still for"])
+@pytest.mark.parametrize("moment", ["saving its memory", "packing its memory"])
 def test_a_save_that_is_killed_leaves_a_lab_that_up_and_prune_put_right(small: User, moment: str) -> None:
     _killed(small, ("snapshot", "save", "dead", "--name", SMALL), moment)
     assert "dead" not in snapshots(small, SMALL)
