@@ -30,6 +30,7 @@ FORMAT = 1
 AUTOMATIC = ""
 #: The lab of a saved machine that belongs to none: the labs' machines are copies of it.
 NO_LAB = ""
+_DRAFT = "new-"  # before the id: the name of the folder while a snapshot is made
 
 
 class SavedNode(BaseModel):
@@ -139,7 +140,8 @@ def snapshots() -> tuple[Snapshot, ...]:
 
 def everything() -> tuple[Snapshot, ...]:
     """All that can be read, those of machines that belong to no lab among them; the newest first."""
-    found = (_read(path) for path in store().glob("*/manifest.json"))
+    manifests = store().glob("*/manifest.json")
+    found = (_read(path) for path in manifests if not path.parent.name.startswith(_DRAFT))
     return tuple(sorted((one for one in found if one), key=lambda one: -one.created))
 
 
@@ -221,7 +223,7 @@ def draft(id_: str) -> Iterator[Path]:
     """
     store().mkdir(parents=True, exist_ok=True, mode=0o700)
     with lock.held(store() / f".{id_}.lock", f"the snapshot {id_}", "snapshot"):
-        work = store() / f"new-{id_}"
+        work = store() / f"{_DRAFT}{id_}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:
@@ -237,8 +239,8 @@ def draft(id_: str) -> Iterator[Path]:
 
 def sweep() -> None:
     """Remove what saves and imports that were killed have left."""
-    for work in store().glob("new-*"):
-        id_ = work.name.removeprefix("new-")
+    for work in store().glob(f"{_DRAFT}*"):
+        id_ = work.name.removeprefix(_DRAFT)
         with suppress(LockedError), lock.held(store() / f".{id_}.lock", f"the snapshot {id_}", "prune"):
             shutil.rmtree(work, ignore_errors=True)
 
@@ -292,7 +294,7 @@ def exported(source: Path) -> Iterator[tuple[Snapshot, Path]]:
     store().mkdir(parents=True, exist_ok=True, mode=0o700)
     id_ = f"import-{os.getpid()}"
     with lock.held(store() / f".{id_}.lock", f"the import {source}", "snapshot import"):
-        work = store() / f"new-{id_}"
+        work = store() / f"{_DRAFT}{id_}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:

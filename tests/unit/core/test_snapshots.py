@@ -67,6 +67,12 @@ def test_they_are_listed_the_newest_first_without_what_is_none() -> None:
     assert snapshots.get("3") is None
 
 
+def test_one_whose_making_was_cut_off_at_the_last_moment_is_none() -> None:
+    made = a_snapshot("1")
+    made.path.rename(made.path.with_name("new-1"))
+    assert snapshots.snapshots() == ()
+
+
 @pytest.mark.parametrize(
     "change",
     [
