@@ -182,7 +182,7 @@ class Lab(KnownLab):
         refusals.without_machine(self.name, names, self._found())
         with self._work(reporter, "stop") as work, work.step("stop") as view:
             boot.disconnect(self.directory, names)
-            machines.stop(self.provider, self.name, names, view, force=force)
+            machines.stop(self.provider, self.name, names, view, last=self._servers(), force=force)
 
     def save_snapshot(self, reporter: Reporter, label: str) -> Saved:
         """Save the running lab under a name of the user's; it goes on running. One of that name is replaced.
@@ -316,6 +316,11 @@ class Lab(KnownLab):
         )
 
     # Small things
+
+    def _servers(self) -> set[str]:
+        """The nodes that others have their users and their files from."""
+        made = self.files.record().made_with()
+        return {node for node, one in made.items() if {"ldap_server", "nfs_server"} & set(one.roles)}
 
     def _check(self) -> None:
         """Refuse, before anything is touched, what cannot be made on this host or under this name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from labctl.console import StepView
@@ -28,15 +28,29 @@ def suspend(provider: Provider, lab: str, nodes: Sequence[str], view: StepView) 
     each(nodes, one)
 
 
-def stop(provider: Provider, lab: str, nodes: Sequence[str], view: StepView, *, force: bool) -> None:
-    """Shut machines down, or switch them off, side by side; their disks stay."""
+def stop(
+    provider: Provider, lab: str, nodes: Sequence[str], view: StepView, *, last: Collection[str], force: bool
+) -> None:
+    """Shut machines down, or switch them off, side by side; their disks stay.
+
+    Args:
+        provider: whose they are.
+        lab: the lab.
+        nodes: the machines.
+        view: is told of each.
+        last: those among them that others need until they are down themselves. A client of NFS does not let go of a
+            hard mount whose server has gone, and is only switched off at its deadline.
+        force: switch them off, all at once.
+    """
 
     def one(node: str) -> None:
         view.node(node, "switching off" if force else "shutting down")
         provider.stop(lab, node, force=force, deadline=_STOP_DEADLINE)
         view.node(node, "stopped", "ok")
 
-    each(nodes, one)
+    needed = [] if force else [node for node in nodes if node in last]
+    each([node for node in nodes if node not in needed], one)
+    each(needed, one)
 
 
 def remove(provider: Provider, lab: str, nodes: Sequence[str], directory: Path, view: StepView) -> None:

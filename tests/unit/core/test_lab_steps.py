@@ -108,6 +108,15 @@ def test_machines_are_suspended_and_only_those_are_resumed(world: World, reporte
     assert world.taken() == []
 
 
+def test_servers_are_shut_down_once_their_clients_are(world: World, reporter: BaseReporter) -> None:
+    up(world)
+    world.taken()
+    lab(world).stop(reporter)
+    stopped = world.taken()
+    assert stopped[-1] == "stop head"
+    assert sorted(stopped[:-1]) == ["stop cpu-0", "stop cpu-1"]
+
+
 @pytest.mark.parametrize("verb", ["start", "stop", "suspend"])
 def test_a_machine_that_was_never_made_is_neither_started_nor_stopped(
     world: World, reporter: BaseReporter, verb: str
