@@ -30,9 +30,12 @@ def healthy(user: User) -> None:
     user.ok("verify", "--quick", "--name", SMALL)
 
 
-@pytest.mark.parametrize("moment", ["saving its memory", "packing its memory"])
+@pytest.mark.parametrize("moment", ["saving its memory", "stood still for"])
 def test_a_save_that_is_killed_leaves_a_lab_that_up_and_prune_put_right(small: User, moment: str) -> None:
     _killed(small, ("snapshot", "save", "dead", "--name", SMALL), moment)
+    if moment == "stood still for" and "dead" in snapshots(small, SMALL):  # a moment later all of it is there
+        small.ok("snapshot", "restore", "dead")
+        small.ok("snapshot", "rm", "dead")
     assert "dead" not in snapshots(small, SMALL)
     small.ok("up", "cpu", "--name", SMALL)
     small.ok("prune")
