@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from labctl.cli import show
 from labctl.cli.options import DryRun, Json, LabArgument, LabName
 from labctl.cli.state import existing, reached, state
+from labctl.rotation import Kind
 
 EXAMPLES = (
     "labctl rotate munge",
@@ -16,7 +17,6 @@ EXAMPLES = (
     "labctl rotate tls --authority",
     "labctl rotate ldap --json",
 )
-Kind = Literal["munge", "jwt", "tls", "ldap"]
 
 
 def run(

@@ -162,7 +162,7 @@ def _address(layout: Layout, node: str) -> str:
 def _there(address: str) -> bool:
     """Whether a machine's network answers: where nobody listens it refuses, and no process of its is troubled.
 
-    For a connection that is accepted sshd starts a process, which takes a machine that was just brought back a second.
+    For a connection that is accepted sshd starts a process, and a machine that was just brought back has enough to do.
     Behind a packet filter that drops what it does not know sshd has to do.
     """
     for port in (_NOBODY, _SSH):

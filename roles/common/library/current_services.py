@@ -38,7 +38,7 @@ changes:
   description: What was done (or would be), in order.
   type: list
   elements: str
-  returned: always
+  returned: success
 """
 
 # systemd hangs up on whoever asks while it reads its units again, which on a busy host takes seconds.
