@@ -12,7 +12,7 @@ import pytest
 from hosts import Host, a_good_host
 from hypervisors import URI, Stream, clean
 from programs import Programs
-from worlds import World
+from worlds import Notes, World
 
 from labctl import console
 from labctl.console import BaseReporter, Step
@@ -110,3 +110,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     }.items():
         monkeypatch.setattr(name, stand_in)
     return made
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from savers import FakeSaver
 from small_lab import lab, record, small, up
-from worlds import World
+from worlds import Notes, World
 
 from labctl import snapshots
-from labctl.console import BaseReporter
 from labctl.errors import BootError, SnapshotError
 from labctl.providers.base import Answer
 
@@ -29,22 +28,6 @@ def saver(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeSaver:
     made = FakeSaver(world.provider.machines)
     world.provider.saver, world.provider.kernel = made, "/vmlinuz"
     return made
-
-
-class Notes(BaseReporter):
-    """Keeps what was said about no step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-@pytest.fixture
-def notes() -> Notes:
-    return Notes()
 
 
 def folder(world: World) -> Path:

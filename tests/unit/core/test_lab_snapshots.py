@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from savers import FakeSaver
 from small_lab import FROM_NOTHING, lab, record, small, up
-from worlds import World
+from worlds import Notes, World
 
 from labctl import keeping, snapshots
-from labctl.console import BaseReporter
 from labctl.errors import BootError, HostError, LabError, LockedError, SnapshotError, VerifyError
 from labctl.lab import Lab
 from labctl.steps.snapshot import Saved
@@ -28,22 +27,6 @@ def saver(world: World) -> FakeSaver:
     made = FakeSaver(world.provider.machines)
     world.provider.saver = made
     return made
-
-
-class Notes(BaseReporter):
-    """Keeps what was said about no step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-@pytest.fixture
-def notes() -> Notes:
-    return Notes()
 
 
 def contents(saver: FakeSaver, name: str = "small") -> list[tuple[bytes, bytes]]:

@@ -12,31 +12,14 @@ from typing import Any
 import pytest
 from savers import FakeSaver
 from small_lab import FROM_NOTHING, lab, small, up
-from worlds import World
+from worlds import Notes, World
 
 from labctl import keeping, snapshots
-from labctl.console import BaseReporter
 from labctl.errors import ConvergeError, DeadlineError, HostError, LabError
 from labctl.reach import collecting
 from labctl.unattended import unattended
 
 RESTORED = ["require", "stage", "connect small", "await head cpu-0 cpu-1", "verify restored"]
-
-
-class Notes(BaseReporter):
-    """Keeps what was said about no step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-@pytest.fixture
-def notes() -> Notes:
-    return Notes()
 
 
 def takes_too_long(world: World, notes: Notes, wait: Callable[[], object]) -> DeadlineError:

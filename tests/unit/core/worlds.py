@@ -12,12 +12,23 @@ from typing import Any
 from savers import FakeSaver
 
 from labctl import slurm
-from labctl.console import StepView
+from labctl.console import BaseReporter, StepView
 from labctl.definition.models import Definition
 from labctl.providers.base import Answer, BuiltBox, Found, MachineState, Saver
 from labctl.render.layout import BoxImage, Layout, Network
 from labctl.steps.converge import ConvergeResult
 from labctl.steps.verify import VerifyResult
+
+
+class Notes(BaseReporter):
+    """Keeps what was said about no step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @dataclass
