@@ -132,7 +132,7 @@ class KnownLab(Ways):
         return Keeper(self.provider).named(self.definition, self.files)
 
     def away(self) -> dict[str, str]:
-        """The compute nodes that Slurm does not use though no human has taken them away, each with its state there."""
+        """The nodes that run and that Slurm does not use; see `labctl.troubles.away`."""
         return troubles.away(self.status().nodes)
 
     def nodes(self, pattern: str) -> tuple[str, ...]:

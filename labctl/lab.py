@@ -24,6 +24,7 @@ from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
 from labctl.steps import boot, machines
 from labctl.steps.converge import ConvergeResult
+from labctl.steps.settle import unsettled
 from labctl.steps.snapshot import Saved
 from labctl.steps.verify import Level, VerifyResult
 from labctl.work import Work
@@ -148,17 +149,26 @@ class Lab(KnownLab):
             return rotating.rotate(work, self.files, self.layout(), kind, authority=authority)
 
     def start(self, reporter: Reporter, nodes: str = "") -> None:
-        """Start machines that are stopped or suspended, and wait until they answer."""
+        """Start machines that are stopped or suspended, and wait until they answer and Slurm uses them.
+
+        Raises:
+            BootError: one does not answer in time, or Slurm does not use one in time; they run on.
+        """
         layout = self.layout()
         names = self.nodes(nodes or "all")
         refusals.without_machine(self.name, names, self._found())
         self._fit(names)
-        with self._work(reporter, "start") as work, work.step("boot") as view:
-            boot.control_directory()
-            self.provider.connect(layout)
-            boot.bring_up(self.provider, layout, started=names, view=view, log=self.files.log("boot"))
-            # One that was frozen knows nothing of the time that went by.
-            work.set_clocks(layout, names)
+        with self._work(reporter, "start") as work:
+            before, off = self.away(), set(names) - self._running()
+            with work.step("boot") as view:
+                boot.control_directory()
+                self.provider.connect(layout)
+                boot.bring_up(self.provider, layout, started=names, view=view, log=self.files.log("boot"))
+                # One that was frozen knows nothing of the time that went by.
+                work.set_clocks(layout, names)
+            left = self._found_again(before, work) if off and self._has_slurm() else ()
+            if left:
+                raise unsettled(self.name, left)
 
     def suspend(self, reporter: Reporter, nodes: str = "") -> None:
         """Freeze machines in memory, side by side; `resume` and `start` let them go on."""
@@ -302,12 +312,20 @@ class Lab(KnownLab):
 
     def _settle(self, work: Work) -> bool:
         """Wait until Slurm is content with machines that were only started; whether it is."""
-        return work.settle(lambda: self.status().problems)
+        return not work.settle(lambda: self.status().problems)
 
-    def _found_again(self, before: Mapping[str, str], work: Work) -> None:
-        """Wait for nodes that were not away before; a controller that is started anew asks each how it is."""
+    def _has_slurm(self) -> bool:
+        """Whether there is a Slurm to wait for: it was set up, and all machines run that compute nodes need."""
+        needed = {node.name for node in self.definition.machines() if set(node.roles) != {"slurmd"}}
+        return bool(self.files.record().converged) and needed <= self._running()
+
+    def _found_again(self, before: Mapping[str, str], work: Work) -> Sequence[str]:
+        """Wait for nodes that were not away before; a controller that is started anew asks each how it is.
+
+        What is left at the deadline of what was waited for.
+        """
         known = {node for node, state in before.items() if state}
-        work.settle(
+        return work.settle(
             lambda: [
                 f"{node} is {state or 'not known to Slurm'}"
                 for node, state in self.away().items()

@@ -95,9 +95,15 @@ def _by_hand(state: str, reason: str) -> bool:
 
 
 def away(nodes: Sequence[NodeStatus]) -> dict[str, str]:
-    """The compute nodes that Slurm does not use though no human has taken them away, each with its state there."""
+    """The compute nodes that run and that Slurm does not use, each with its state there.
+
+    Without those that a human has taken away.
+    """
     return {
         node.name: node.slurm
         for node in nodes
-        if "slurmd" in node.roles and not slurm.healthy(node.slurm) and not _by_hand(node.slurm, node.reason)
+        if "slurmd" in node.roles
+        and node.state == "running"
+        and not slurm.healthy(node.slurm)
+        and not _by_hand(node.slurm, node.reason)
     }

@@ -180,8 +180,8 @@ class Work:
 
     # From machines to a cluster
 
-    def settle(self, problems: Callable[[], Sequence[str]]) -> bool:
-        """Wait until there is none of these problems any more; whether that came."""
+    def settle(self, problems: Callable[[], Sequence[str]]) -> Sequence[str]:
+        """Wait until there is none of these problems any more; those that are left at the deadline."""
         with self.step("settle") as view:
             return settle(problems, DEADLINES.get(self._files.record().driver, DEADLINES["qemu"]), view)
 

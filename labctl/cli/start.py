@@ -9,5 +9,5 @@ EXAMPLES = ("labctl start", "labctl start full --nodes cpu-[0-1]")
 
 
 def run(lab: LabArgument = "", name: LabName = "", nodes: Nodes = "") -> None:
-    """Start the machines of a lab that was stopped, and wait until they answer."""
+    """Start the machines of a lab that was stopped, and wait until they answer and Slurm uses them."""
     existing(name or lab).start(state.reporter(), nodes)

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from labctl.console import StepView
+from labctl.errors import BootError
 
 # Seconds for the cluster to find itself after machines were started: slurmd waits for its mounts, these for the server.
 DEADLINES = {"kvm": 60.0, "qemu": 180.0}
 _POLL = 2.0  # seconds between two looks
 
 
-def settle(problems: Callable[[], Sequence[str]], deadline: float, view: StepView) -> bool:
-    """Wait until nothing is wrong any more; whether that came within the deadline.
+def settle(problems: Callable[[], Sequence[str]], deadline: float, view: StepView) -> Sequence[str]:
+    """Wait until nothing is wrong any more; what still is at the deadline, nothing if all is well.
 
     Args:
         problems: looks at the lab and says what is wrong with it.
@@ -24,7 +25,21 @@ def settle(problems: Callable[[], Sequence[str]], deadline: float, view: StepVie
     while found := problems():
         view.note(found[0])
         if time.monotonic() > end:
-            return False
+            return found
         time.sleep(_POLL)
     view.note("Slurm has settled")
-    return True
+    return ()
+
+
+def unsettled(lab: str, left: Sequence[str]) -> BootError:
+    """The error of machines that answer while the cluster does without them.
+
+    Args:
+        lab: its name.
+        left: what is still wrong at the deadline.
+    """
+    return BootError(
+        f"the machines of {lab} answer, but Slurm does not use all of them in time",
+        why="\n".join(left),
+        hint=f"labctl up --name {lab} mends it; labctl logs --name {lab} -u slurmctld -u slurmd says more",
+    )
