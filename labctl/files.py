@@ -38,6 +38,7 @@ class Record:
         provider: libvirt or virtualbox.
         network: name, subnet and gateway.
         origin: the name in the definition that the lab was made from, which `--name` may have changed.
+        definition: the key of the definition that the lab's files were last written from.
         converged: the key of what the lab was last converged to.
         verified: the same for verify.
         snapshot: the id of the snapshot that the lab was last saved as or made from.
@@ -56,6 +57,7 @@ class Record:
     provider: str = ""
     network: dict[str, str] = field(default_factory=dict)
     origin: str = ""
+    definition: str = ""
     converged: str = ""
     verified: str = ""
     snapshot: str = ""
@@ -184,6 +186,11 @@ class LabFiles:
                     self.directory.parent.rmdir()
 
 
+def definition_key(definition: Definition) -> str:
+    """Content hash of a definition, its playbooks aside: they are read anew each time."""
+    return hashlib.sha256(_dumped(definition).encode()).hexdigest()[:16]
+
+
 def key_of(definition: Definition, box: str) -> str:
     """Content hash of all that a converged lab depends on.
 
@@ -192,9 +199,7 @@ def key_of(definition: Definition, box: str) -> str:
         box: the name of the box, its version included.
     """
     digest = hashlib.sha256()
-    # Where the user's playbooks are is of no matter, but what they say.
-    dumped = loading.dump(definition.model_copy(update={"playbooks": []}))
-    for part in (__version__, sys.version.split()[0], box, dumped):
+    for part in (__version__, sys.version.split()[0], box, _dumped(definition)):
         digest.update(part.encode() + b"\0")
     for name, path in playbooks.content(definition.playbooks):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -203,3 +208,8 @@ def key_of(definition: Definition, box: str) -> str:
             if path.is_file() and path.suffix not in (".md", ".pyc"):
                 digest.update(str(path.relative_to(resource(folder))).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _dumped(definition: Definition) -> str:
+    """All that it says; where the user's playbooks are is of no matter, but what they say."""
+    return loading.dump(definition.model_copy(update={"playbooks": []}))

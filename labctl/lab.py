@@ -120,8 +120,8 @@ class Lab(KnownLab):
     def converge(
         self, reporter: Reporter, *, tags: str = "", limit: str = "", check: bool = False
     ) -> ConvergeResult:
-        """Run the playbooks on the running lab."""
-        self._require_running()
+        """Run the playbooks on the running lab, with the inventory as it is; only `up` and `create` write it."""
+        self._require_as_made()
         refusals.without_playbooks(self.definition)
         with self._work(reporter, "converge") as work:
             before = self.away()
@@ -132,7 +132,7 @@ class Lab(KnownLab):
 
     def verify(self, reporter: Reporter, *, expression: str = "", level: Level = "full") -> VerifyResult:
         """Run the suite on the running lab."""
-        self._require_running()
+        self._require_as_made()
         with self._work(reporter, "verify") as work:
             return work.verify(self.definition, expression=expression, level=level)
 
@@ -144,7 +144,7 @@ class Lab(KnownLab):
     def rotate(self, reporter: Reporter, kind: Kind, *, authority: bool = False) -> Rotated:
         """Give the running lab a new secret of a kind; its jobs go on. See `labctl.rotating`."""
         self.rotation(kind, authority=authority)
-        self._require_running()
+        self._require_as_made()
         with self._work(reporter, "rotate") as work:
             return rotating.rotate(work, self.files, self.layout(), kind, authority=authority)
 
@@ -350,6 +350,10 @@ class Lab(KnownLab):
         shapes = self.files.record().made_with()
         refusals.unfit_host(self.definition, self._provider_wanted(), shapes, self._found, started)
         refusals.foreign(self.name, self.directory, self._found())
+
+    def _require_as_made(self) -> None:
+        refusals.edited(self.name, self.definition, self.files.record())
+        self._require_running()
 
     def _require_running(self) -> None:
         refusals.not_running(self.name, self.definition, self._running())

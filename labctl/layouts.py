@@ -10,7 +10,7 @@ from labctl import addresses, secrets
 from labctl.definition import accounts
 from labctl.definition.accounts import Account
 from labctl.definition.models import Definition
-from labctl.files import LabFiles, Record
+from labctl.files import LabFiles, Record, definition_key
 from labctl.providers.base import PREFIX
 from labctl.render.layout import BoxImage, Driver, Layout, Machine, Network
 from labctl.render.layout import Provider as ProviderName
@@ -54,6 +54,7 @@ def decided(
         image=asdict(image),
         driver=driver,
         provider=provider,
+        definition=definition_key(definition),
         accounts=sorted(shall),
         removed=sorted(record.told() - shall),
         network={"name": network.name, "subnet": str(network.subnet), "gateway": str(network.gateway)},

@@ -8,7 +8,7 @@ from pathlib import Path
 from labctl import host, rotation
 from labctl.definition.models import Definition
 from labctl.errors import DefinitionError, HostError, LabError, SnapshotError, UsageError
-from labctl.files import LabFiles, Record
+from labctl.files import LabFiles, Record, definition_key
 from labctl.plan import Action, Shape
 from labctl.providers.base import Found
 from labctl.rotation import Kind
@@ -166,6 +166,16 @@ def not_running(lab: str, definition: Definition, running: Collection[str]) -> N
     down = sorted({node.name for node in definition.machines()} - set(running))
     if down:
         raise LabError(f"not running: {', '.join(down)}", hint=f"labctl up {lab}, or labctl start {lab}")
+
+
+def edited(lab: str, definition: Definition, record: Record) -> None:
+    """The inventory is of the definition of before; to take it for that of now, `up` would find nothing left to do."""
+    if record.definition and record.definition != definition_key(definition):
+        raise LabError(
+            f"lab.yml is not what the lab {lab} was last made from",
+            why="what its nodes are told was written from that",
+            hint=f"labctl up --name {lab} does what has changed (--dry-run says what), or undo the change",
+        )
 
 
 def not_rotatable(lab: str, kind: Kind, definition: Definition, record: Record, *, authority: bool) -> None:

@@ -429,7 +429,7 @@ def test_nodes_that_slurm_lost_sight_of_in_a_converge_are_waited_for(
     up(world, small("vars.common_timezone=UTC"), verify=False)
     assert len(looks) == 3 + 1 + 1  # and one for the status that is shown
     looks.clear()
-    lab(world).converge(silent())
+    Lab.find("small", base=world.home).converge(silent())
     assert len(looks) == 3 + 1
 
 
