@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -142,6 +143,21 @@ class KnownLab(Ways):
             UsageError: the pattern cannot be read or names what is not there.
         """
         return selection.select(self.name, self.definition.machines(), pattern)
+
+    def unreachable(self, nodes: Sequence[str]) -> dict[str, LabError]:
+        """Those of these nodes that nobody gets into, and why; none where nobody can be asked.
+
+        Raises:
+            UsageError: the lab was never made.
+        """
+        record = self.files.record()
+        refusals.never_made(self.name, record)
+        try:
+            machines = {machine.node: machine for machine in self._found()}
+        except HostError:
+            return {}
+        reasons = {node: refusals.unreachable(self.name, node, record, machines.get(node)) for node in nodes}
+        return {node: reason for node, reason in reasons.items() if reason}
 
     def taken(self) -> dict[str, int]:
         """MiB that nodes have already; none where nobody can be asked."""

@@ -161,6 +161,27 @@ def without_machine(lab: str, nodes: Sequence[str], machines: Sequence[Found]) -
         raise LabError(f"{', '.join(missing)} of {lab} has no machine", hint=f"labctl up {lab}")
 
 
+def unreachable(lab: str, node: str, record: Record, machine: Found | None) -> LabError | None:
+    """Why nobody gets into a node; None if its machine runs."""
+    if machine is None:
+        made = node in record.addresses
+        return LabError(
+            f"{node} of {lab} has no machine",
+            why="it had one, which is gone" if made else "lab.yml names it, and nothing was made of that yet",
+            hint=f"labctl up --name {lab} makes it (--dry-run says what else)",
+        )
+    hints = {
+        "stopped": f"labctl start {lab} --nodes {node}",
+        "suspended": f"labctl resume {lab} --nodes {node}",
+        "crashed": f"labctl up --name {lab}",
+    }
+    if machine.state not in hints:
+        return None
+    return LabError(
+        f"{node} of {lab} cannot be reached", why=f"it is {machine.state}", hint=hints[machine.state]
+    )
+
+
 def not_running(lab: str, definition: Definition, running: Collection[str]) -> None:
     """The playbooks and the suite need every node."""
     down = sorted({node.name for node in definition.machines()} - set(running))

@@ -43,6 +43,8 @@ def run(
         raise UsageError(
             f"{pattern} are {len(nodes)} nodes, and ssh goes to one", hint=f"labctl exec {pattern} -- COMMAND"
         )
+    for error in lab.unreachable(nodes).values():
+        raise error
     argv = lab.ssh_command(nodes[0], command)
     argv[1:1] = flags
     os.execvp(argv[0], argv)  # noqa: S606 - there is no shell to be had here

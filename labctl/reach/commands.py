@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from labctl.reach.absent import absent
 from labctl.reach.parallel import LATE, Outcome, as_they_end, run_all
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def as_they_end_on(
     """
     mark = secrets.token_hex(8)
     line = f'exec env {MARK}={mark} "$SHELL" -c {shlex.quote(" ".join(command))}'
-    running = list(nodes)
-    commands = {node: lab.ssh_command(node, [line], user=user, tty=False) for node in nodes}
+    away = absent(lab, nodes)
+    running = [node for node in nodes if node not in away]
+    commands = {node: lab.ssh_command(node, [line], user=user, tty=False) for node in running}
     try:
+        yield from ((node, ended.in_text()) for node, ended in away.items())
         with closing(as_they_end(commands, given=given, deadline=deadline)) as ends:
             for node, ended in ends:
                 if ended.exit_code != LATE:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import UsageError
+from labctl.reach.absent import absent
 from labctl.reach.parallel import Outcome, run_all
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def copy(
         _refuse_local(froms, recursive=recursive)
         paths = [source.path for source in froms]
         return _run(
-            {node: lab.scp_command(paths, to.at(node), recursive=recursive) for node in lab.nodes(to.nodes)}
+            lab,
+            {node: lab.scp_command(paths, to.at(node), recursive=recursive) for node in lab.nodes(to.nodes)},
         )
     wanted: dict[str, list[str]] = {}
     for source in froms:
@@ -85,10 +87,11 @@ def copy(
     made = _folders(set(targets.values()) if len(wanted) > 1 or to.path.endswith("/") else ())
     try:
         return _run(
+            lab,
             {
                 node: lab.scp_command(places, str(targets[node]), recursive=recursive)
                 for node, places in wanted.items()
-            }
+            },
         )
     finally:
         for folder in made:
@@ -138,5 +141,7 @@ def _folders(wanted: Iterable[Path]) -> list[Path]:
     return sorted(made, key=lambda path: len(path.parts), reverse=True)
 
 
-def _run(commands: Mapping[str, Sequence[str]]) -> dict[str, Outcome]:
-    return {node: ended.in_text() for node, ended in run_all(commands).items()}
+def _run(lab: Lab, commands: Mapping[str, Sequence[str]]) -> dict[str, Outcome]:
+    away = absent(lab, list(commands))
+    ended = away | run_all({node: argv for node, argv in commands.items() if node not in away})
+    return {node: ended[node].in_text() for node in commands}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.reach.absent import absent
 from labctl.reach.log_lines import SHOWN, Entry, Twins, entries, with_file
 from labctl.reach.parallel import Ended, Outcome, run_all
 
@@ -57,8 +58,10 @@ def read(lab: Lab, nodes: Sequence[str], wanted: Wanted) -> Logs:
     """What the nodes have logged."""
     commands = "; ".join(["code=$?", *(shlex.join(command) for command in _files(wanted)), "exit $code"])
     script = f"{shlex.join(_journal(wanted))}; {commands}"
-    logs = Logs()
-    for node, ended in run_all({node: lab.root_command(node, script) for node in nodes}).items():
+    away = absent(lab, nodes)
+    logs = Logs(failed={node: ended.in_text() for node, ended in away.items()})
+    here = [node for node in nodes if node not in away]
+    for node, ended in run_all({node: lab.root_command(node, script) for node in here}).items():
         outcome = ended.in_text()
         if ended.exit_code:
             logs.failed[node] = replace(outcome, stdout="")
@@ -82,10 +85,13 @@ def follow(
     heard: queue.Queue[Entry | tuple[str, Ended]] = queue.Queue()
     commands = [_journal(wanted, follow=True), *_files(wanted, follow=True)]
     streams: list[_Stream] = []
+    away = absent(lab, nodes)
     try:
+        yield from ((node, ended.in_text()) for node, ended in away.items())
         streams.extend(  # one by one: an interrupt on the way must not leave one behind
             _Stream(node, lab.root_command(node, _WITH_US, *command), heard)
             for node in nodes
+            if node not in away
             for command in commands
         )
         yield from _told(heard, len(streams))

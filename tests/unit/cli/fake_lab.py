@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from labctl.errors import UsageError
+from labctl.errors import LabError, UsageError
 from labctl.files import LabFiles
 from labctl.plan import Action
 from labctl.render.ssh_config import scp_command
@@ -128,6 +128,7 @@ class FakeLab:
     saved: Snapshot | None = None
     looks: int = 0
     most_looks: int = 1000
+    away: tuple[str, ...] = ()
 
     NODES: ClassVar = {"all": ("slurmctld-0", "cpu-0", "cpu-1"), "@slurmd": ("cpu-0", "cpu-1")}
 
@@ -256,6 +257,15 @@ class FakeLab:
         if word not in self.NODES:
             raise UsageError(f"there is no node {word}")
         return self.NODES[word]
+
+    def unreachable(self, nodes: Sequence[str]) -> dict[str, LabError]:
+        return {
+            node: LabError(
+                f"{node} cannot be reached", why="it is stopped", hint=f"labctl start --nodes {node}"
+            )
+            for node in nodes
+            if node in self.away
+        }
 
     def ssh_command(
         self, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None

@@ -165,3 +165,21 @@ def test_what_cannot_be_is_refused_before_anything_is_copied(
 
 def test_the_help_tells_the_rule(cli: Cli) -> None:
     assert "logs/cpu-0/slurmd.log" in " ".join(cli("cp", "--help").out.split())
+
+
+def test_what_goes_to_nodes_goes_to_those_that_can_be_reached(cli: Cli, lab: FakeLab, nodes: Path) -> None:
+    lab.away = ("cpu-1",)
+    run = cli("cp", "job.sh", "@slurmd:/tmp/")
+    assert run.code == 255
+    assert "labctl start --nodes cpu-1" in run.err
+    assert (nodes / "cpu-0/tmp/job.sh").read_text() == "a job"
+    assert not (nodes / "cpu-1/tmp/job.sh").exists()
+
+
+def test_a_node_that_cannot_be_reached_leaves_no_folder(
+    cli: Cli, lab: FakeLab, nodes: Path, work: Path
+) -> None:
+    lab.away = ("cpu-1",)
+    assert cli("cp", "@slurmd:/tmp/log", "logs").code == 255
+    assert [path.name for path in (work / "logs").iterdir()] == ["cpu-0"]
+    assert len(calls(nodes)) == 1

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fake_lab import Cli
+from fake_lab import Cli, FakeLab
 
 JOURNALCTL = r"""#!/bin/bash
 echo "$NODE $*" >> "$JOURNALS/calls"
@@ -176,3 +176,15 @@ def test_nodes_have_colours_on_a_terminal_but_not_with_no_color(monkeypatch: pyt
     program = FOLLOWS.replace('"-f", ', "").format(folder=str(Path(__file__).parent))
     assert on_a_terminal(program).startswith("\x1b[36mcpu-0\x1b[0m  Jan 31")
     assert on_a_terminal(program, NO_COLOR="1").startswith("cpu-0  Jan 31")
+
+
+@pytest.mark.parametrize("words", [[], ["-f"]])
+def test_a_node_that_cannot_be_reached_keeps_nobody_from_the_logs_of_the_others(
+    cli: Cli, lab: FakeLab, journals: Path, words: list[str]
+) -> None:
+    lab.away = ("cpu-0", "cpu-1", "slurmctld-0") if words else ("cpu-1",)
+    run = cli("logs", *words)
+    assert run.code == 255
+    assert "labctl start --nodes cpu-1" in run.err
+    assert ("slurmctld-0 starts" in run.out) == (not words)
+    assert (journals / "calls").exists() == (not words)

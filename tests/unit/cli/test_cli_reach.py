@@ -86,6 +86,27 @@ def test_ssh_refuses_what_is_not_one_node(
     assert executed == []
 
 
+def test_ssh_says_why_a_node_cannot_be_reached(cli: Cli, lab: FakeLab, executed: list[list[str]]) -> None:
+    lab.away = ("cpu-1",)
+    run = cli("ssh", "cpu-1")
+    assert run.code == 1
+    assert all(
+        part in run.err for part in ("cpu-1 cannot be reached", "stopped", "labctl start --nodes cpu-1")
+    )
+    assert executed == []
+    assert cli("ssh", "cpu-0").code == 0
+
+
+def test_exec_runs_on_those_that_can_be_reached(cli: Cli, lab: FakeLab) -> None:
+    lab.away = ("cpu-1",)
+    run = cli("exec", "--json", "-n", "@slurmd", "--", "echo here")
+    assert run.code == 255
+    here, away = json.loads(run.out).values()
+    assert (here["exit_code"], here["stdout"]) == (0, "here\n")
+    assert (away["exit_code"], away["stdout"]) == (255, "")
+    assert away["stderr"] == "cpu-1 cannot be reached\nit is stopped\nlabctl start --nodes cpu-1\n"
+
+
 def test_exec_folds_equal_output_and_exits_with_the_worst_code(cli: Cli) -> None:
     script = "case $NODE in cpu-*) echo same; echo oh >&2; exit 1;; *) echo other; exit 3;; esac"
     run = cli("exec", "-n", "all", "--", script)

@@ -12,6 +12,7 @@ from worlds import FakeProvider, World
 from labctl.console import BaseReporter
 from labctl.errors import BootError, DefinitionError, HostError, LabError, LockedError, UsageError
 from labctl.lab import Lab
+from labctl.providers.base import MachineState
 from labctl.render.connection import connection
 
 
@@ -290,6 +291,37 @@ def test_a_lab_that_was_never_made_cannot_be_reached(world: World) -> None:
     assert refused.value.hint == "labctl up small"
 
 
+@pytest.mark.parametrize(
+    ("state", "why", "hint"),
+    [
+        ("stopped", "it is stopped", "labctl start small --nodes cpu-1"),
+        ("suspended", "it is suspended", "labctl resume small --nodes cpu-1"),
+        ("crashed", "it is crashed", "labctl up --name small"),
+        (None, "it had one, which is gone", "labctl up --name small"),
+    ],
+)
+def test_a_node_that_nobody_gets_into_is_named_with_what_to_do(
+    made: World, state: MachineState | None, why: str, hint: str
+) -> None:
+    if state:
+        made.provider.machines["small", "cpu-1"] = state
+    else:
+        del made.provider.machines["small", "cpu-1"]
+    ((node, error),) = lab(made).unreachable(["head", "cpu-1"]).items()
+    assert (node, error.why) == ("cpu-1", why)
+    assert hint in error.hint
+
+
+def test_who_cannot_be_asked_for_machines_keeps_nobody_from_them(
+    made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: object) -> None:
+        raise HostError("libvirt does not answer")
+
+    monkeypatch.setattr("labctl.providers.choose", nobody)
+    assert lab(made).unreachable(["head"]) == {}
+
+
 def test_ssh_gets_the_labs_configuration_and_the_command_as_it_is(made: World) -> None:
     config = str(made.home / ".labctl/small/ssh_config")
     reached = lab(made)
@@ -410,6 +442,9 @@ def test_a_node_that_came_to_the_definition_keeps_nobody_from_the_others(
     grown = edited(made, "cpu-[0-1]", "cpu-[0-2]")
     assert [machine.node.name for machine in grown.layout().machines] == ["head", "cpu-0", "cpu-1"]
     assert "cpu-2" not in [node.name for node in connection(grown.layout()).nodes]
+    (unmade,) = grown.unreachable(["cpu-0", "cpu-2"]).values()
+    assert unmade.what == "cpu-2 of small has no machine"
+    assert unmade.why == "lab.yml names it, and nothing was made of that yet"
     status = grown.status()
     assert [node.state for node in status.nodes if node.name == "cpu-2"] == ["missing"]
     assert status.hints[0] == "labctl up --name small"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from programs import Programs
 
+from labctl.errors import LabError
 from labctl.reach.parallel import Outcome
 from labctl.testing import Cluster, JobError, RemoteError, slurm
 from labctl.testing.backend import Look
@@ -53,6 +54,10 @@ class LocalLab:
 
     def nodes(self, pattern: str) -> tuple[str, ...]:
         return tuple(pattern.split(","))
+
+    def unreachable(self, nodes: Sequence[str]) -> dict[str, LabError]:
+        del nodes
+        return {}
 
     def ssh_command(
         self, node: str, command: Sequence[str] = (), *, user: str | None = None, tty: bool | None = None
