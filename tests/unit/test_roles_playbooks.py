@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -40,7 +41,49 @@ def test_a_key_lies_ready_on_every_host_before_a_daemon_takes_it_up_and_the_cont
     assert plays[0]["any_errors_fatal"] is True  # no daemon takes up what another host could not get
 
 
+SYSTEMCTL = """#!/bin/sh
+case $1 in
+show) printf 'LoadState=loaded\\nActiveState=%s\\n' "$(cat "$STATE")" ;;
+start) echo active > "$STATE" ;;
+stop) echo inactive > "$STATE" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("broken", "controller"), [("head", "inactive"), ("cpu-0", "active")])
+def test_where_munge_does_not_run_with_another_key_it_is_said_what_to_type(
+    tmp_path: Path, broken: str, controller: str
+) -> None:
+    """The roles and systemd are stand-ins: what the playbook makes of a failure is its own."""
+    for name, task in {
+        "munge/tasks/key.yml": "ansible.builtin.debug: {msg: written}",
+        "munge/tasks/run.yml": f"ansible.builtin.fail: {{msg: bad}}\n  when: inventory_hostname == '{broken}'",
+        "slurmctld/tasks/validate.yml": "ansible.builtin.debug: {msg: answers}",
+        "systemctl": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"- {task}\n" if task else SYSTEMCTL)
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "state").write_text("active\n")
+    (tmp_path / "hosts").write_text("[munge]\nhead\ncpu-0\n[slurmctld]\nhead\n")
+    settings = {"ansible_connection": "local", "ansible_become": False}
+    settings["ansible_python_interpreter"] = sys.executable
+    result = ansible(
+        "ansible-playbook", "-i", tmp_path / "hosts", "-e", json.dumps(settings), ROOT / "playbooks/munge_rotate.yml",
+        ANSIBLE_ROLES_PATH=str(tmp_path), STATE=str(tmp_path / "state"), PATH=f"{tmp_path}:{os.environ['PATH']}",
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert (tmp_path / "state").read_text() == f"{controller}\n", result.stdout
+    assert (
+        f"MUNGE does not run with the new key: bad. {'slurmctld stays' if broken == 'head' else 'See'}"
+        in result.stdout
+    )
+    assert f"journalctl -u munge.service on {broken};" in result.stdout
+    assert ("systemctl start slurmctld.service" in result.stdout) == (broken == "head")
+
+
 def _does(task: dict[str, Any]) -> str:
+    (task,) = task.get("block", [task])
     role = task.get("ansible.builtin.include_role")
     return (
         f"{role['name']} {role['tasks_from']}" if role else task["ansible.builtin.systemd_service"]["state"]
