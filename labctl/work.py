@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from labctl import keeping, kvm, layouts, making, packing, providers, snapshots, target
+from labctl import keeping, kvm, layouts, lock, making, packing, providers, snapshots, target
 from labctl.about import about
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
@@ -31,6 +31,8 @@ from labctl.steps.suite import Suite
 from labctl.steps.verify import Level, Through, VerifyResult, stand_by, verify
 from labctl.steps.verify_page import Page
 from labctl.timings import Timings
+
+_NETWORKS = 60.0  # seconds to wait for labs that take a subnet just now; each needs one or two
 
 
 class Work:
@@ -117,9 +119,12 @@ class Work:
             self._files.write({"lab.yml": loading.dump(definition)})
             log = self._files.log("prepare")
             image = self._provider.own_image(built, view, log) if built else cast(BoxImage, public)
-            layout = self._layout(definition, origin, image, _driver(built))
-            self._files.render(layout)
-            self._provider.connect(layout)
+            driver = _driver(built)
+            # From the moment that a subnet is found free until it is taken nobody else may find it so.
+            with lock.of_the_host("the networks of this host", deadline=_NETWORKS):
+                layout = self._layout(definition, origin, image, driver)
+                self._files.render(layout)
+                self._provider.connect(layout)
             view.note(f"{layout.network.subnet}, {kvm.in_words(layout.driver)}")
         return layout
 

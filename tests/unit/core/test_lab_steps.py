@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from small_lab import FROM_NOTHING, lab, record, small, up
 from worlds import World
 
+from labctl import lock
 from labctl.console import BaseReporter
 from labctl.errors import (
     BootError,
     ConvergeError,
     HostError,
     LabError,
+    LockedError,
 )
 from labctl.lab import Lab
 from labctl.steps.settle import DEADLINES
@@ -25,6 +28,30 @@ def test_create_writes_files_and_starts_nothing(world: World, reporter: BaseRepo
     assert world.taken() == ["require", "stage", "connect small"]
     assert (world.home / ".labctl/small/Vagrantfile").is_file()
     assert up(world) == FROM_NOTHING
+
+
+def test_nobody_else_leases_a_subnet_before_it_is_taken(
+    world: World, reporter: BaseReporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, free = list[str](), "the networks of this host"
+
+    def holding(verb: str) -> Callable[..., Any]:
+        real = getattr(world.provider, verb)
+
+        def call(*arguments: Any) -> Any:
+            with pytest.raises(LockedError), lock.of_the_host(free, deadline=0):
+                pass
+            seen.append(verb)
+            return real(*arguments)
+
+        return call
+
+    for verb in ("lease", "connect"):
+        monkeypatch.setattr(world.provider, verb, holding(verb))
+    lab(world).create(reporter)
+    assert seen == ["lease", "connect"]
+    with lock.of_the_host(free, deadline=0):
+        pass
 
 
 def test_a_plan_touches_nothing(world: World) -> None:

@@ -135,3 +135,51 @@ def test_the_file_goes_while_the_lock_is_still_held(path: Path, monkeypatch: pyt
         monkeypatch.setattr(Path, "unlink", unlink)
     monkeypatch.undo()
     assert refused == ["yes"]
+
+
+def test_the_lock_of_the_host_is_waited_for() -> None:
+    begun, order = threading.Event(), list[str]()
+
+    def second() -> None:
+        begun.set()
+        with lock.of_the_host("a test", deadline=60):
+            order.append("second")
+
+    with lock.of_the_host("a test", deadline=60):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert begun.wait(60)
+        with lock.of_the_host("another test", deadline=0):  # not the same
+            order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]
+
+
+def test_the_lock_of_the_host_is_not_waited_for_for_ever() -> None:
+    with (
+        lock.of_the_host("a test", deadline=60),
+        pytest.raises(LockedError, match="another labctl has been working on a test") as late,
+        lock.of_the_host("a test", deadline=0),
+    ):
+        pass
+    assert late.value.hint
+
+
+def test_a_holder_that_dies_frees_the_lock_of_the_host() -> None:
+    program = """
+from labctl import lock
+with lock.of_the_host("a test", deadline=0):
+    print("has it", flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "has it\n"
+        with pytest.raises(LockedError), lock.of_the_host("a test", deadline=0):
+            pass
+        holder.kill()
+        holder.wait(60)
+    with lock.of_the_host("a test", deadline=60):
+        pass
