@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,9 @@ from labctl.resources import resource
 from labctl.snapshots import Snapshot
 from labctl.steps import box
 from labctl.steps.box import Box
+
+# Whoever has just handed a box to libvirt is about to make machines of it: seconds, whatever `prune` is told.
+_JUST_NOW = 3600.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,16 @@ class Keeper:
         if self._provider.saver is not None:
             self._provider.saver.unstage(prefix)
 
+    def idle_boxes(self, kept: Collection[str], since: float) -> dict[str, int]:
+        """Boxes in the storage pool, and their bytes, that no machine needs and nobody has read of late.
+
+        Args:
+            kept: names of those that are not meant.
+            since: what was read later than this, in seconds since the epoch, is not meant either.
+        """
+        found = self._provider.saver.idle_boxes() if self._provider.saver is not None else {}
+        return {name: one.bytes for name, one in found.items() if name not in kept and one.used < since}
+
     def unstage_others(self) -> None:
         """Disks of snapshots that are no more gone from the storage pool, but for those that a machine stands on."""
         if self._provider.saver is not None:
@@ -208,9 +222,10 @@ def take_in(file: Path) -> Snapshot:
 def prune(days: float, *, dry_run: bool) -> list[Removed]:
     """Remove what no lab needs and nobody used for so many days: snapshots that `up` took, boxes, leftovers.
 
-    Boxes stay where there may be snapshots that are not known here and stand on them.
+    Boxes stay where there may be snapshots that are not known here and stand on them. Those of other caches go from
+    libvirt's pool alone: whoever still has such a cache hands them over again.
     """
-    keeper = here()
+    keeper, own_boxes = here(), {one.vagrant_name for one in box.boxes()}
     labs = [LabFiles(lab.directory) for lab in summaries() if lab.directory]
     needed = {files.record().snapshot for files in labs}
     removed = []
@@ -227,6 +242,10 @@ def prune(days: float, *, dry_run: bool) -> list[Removed]:
         if not dry_run:
             box.discard(one)
             keeper.unstage(f"{one.vagrant_name}_")
+    for name, size in keeper.idle_boxes(own_boxes, time.time() - max(days * 86400, _JUST_NOW)).items():
+        removed.append(Removed(f"the box {name} of another cache from libvirt's pool", size))
+        if not dry_run:
+            keeper.unstage(f"{name}_")
     if not dry_run:
         snapshots.sweep()
         keeper.unstage_others()

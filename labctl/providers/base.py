@@ -19,6 +19,8 @@ MachineState = Literal["running", "stopped", "suspended", "crashed"]
 PREFIX = "labctl_"
 # The environment variable that tells the guest agent's `ask`, which knows nodes only, what a lab's domains begin with.
 PREFIX_VARIABLE = "LABCTL_DOMAIN_PREFIX"
+# What the names of labctl's own boxes in the storage pool begin with; an underscore and the file follow.
+BOX = "labctl-"
 # What the names of saved disks in the storage pool begin with; the id of the snapshot and the node follow.
 STAGED = "labctl-snapshot-"
 
@@ -101,6 +103,14 @@ class Answer:
     stderr: str
 
 
+@dataclass(frozen=True)
+class StagedBox:
+    """A box in the storage pool: the bytes that it takes, and when it was last read, in seconds since the epoch."""
+
+    bytes: int
+    used: float
+
+
 class Sink(Protocol):
     """What takes bytes."""
 
@@ -162,6 +172,9 @@ class Saver(Protocol):
 
     def unstage_others(self, kept: Collection[str]) -> None:
         """Delete saved disks of snapshots that are not among these ids, but for those that a machine stands on."""
+
+    def idle_boxes(self) -> dict[str, StagedBox]:
+        """The boxes of labctl in the storage pool that no disk stands on, by name; whosever cache they came from."""
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
         """A new disk for a machine, on top of a saved one; its path."""

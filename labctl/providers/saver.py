@@ -14,7 +14,7 @@ import libvirt
 
 from labctl.errors import BootError, SnapshotError
 from labctl.providers import agent
-from labctl.providers.base import STAGED, Answer, Identity, MachineXml, Place, Sink
+from labctl.providers.base import BOX, STAGED, Answer, Identity, MachineXml, Place, Sink, StagedBox
 from labctl.providers.libvirt import Hypervisor, domain_name
 from labctl.providers.machine_xml import placed
 from labctl.providers.save_file import Renamed
@@ -223,6 +223,20 @@ class LibvirtSaver:
                 if base not in needed:
                     volume.delete()
 
+    def idle_boxes(self) -> dict[str, StagedBox]:
+        """The boxes of labctl in the storage pool that no disk stands on, by name; whosever cache they came from."""
+        volumes, needed = self._volumes()
+        parts: dict[str, list[Any]] = {}
+        for volume in volumes:
+            box, file, _ = volume.name().partition("_")
+            if file and box.startswith(BOX) and not box.startswith(STAGED):
+                parts.setdefault(box, []).append(volume)
+        return {
+            box: StagedBox(sum(part.info()[2] for part in own), max(map(_used, own)))
+            for box, own in parts.items()
+            if not any(part.path() in needed for part in own)
+        }
+
     def _volumes(self) -> tuple[list[Any], set[str | None]]:
         """All volumes of the pool, and the paths of those that others stand on."""
         volumes = self._hypervisor.looked_through().listAllVolumes()
@@ -296,6 +310,13 @@ class LibvirtSaver:
         if source is None:
             raise SnapshotError(f"{node} has no disk")
         return source.get("file", "")
+
+
+def _used(volume: Any) -> float:
+    """When a volume was last read or written, in seconds since the epoch; now if that is not known."""
+    times = ET.fromstring(volume.XMLDesc()).find("target/timestamps")  # noqa: S314 - libvirt's own words
+    known = [] if times is None else [float(times.findtext(name, "0")) for name in ("atime", "mtime")]
+    return max(known, default=time.time())
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from labctl.errors import BootError, SnapshotError
-from labctl.providers.base import STAGED, Answer, Identity, MachineState, MachineXml, Place, Sink
+from labctl.providers.base import STAGED, Answer, Identity, MachineState, MachineXml, Place, Sink, StagedBox
 from labctl.providers.save_file import Renamed
 
 HOST = {"qemu": "7002022", "libvirt": "9000000", "pool": "/pool"}
@@ -47,6 +47,7 @@ class FakeSaver:
         disks: what each machine's disk has of its own, on top of the one below.
         below: the saved disk that each machine's disk stands on.
         pool: the saved disks.
+        boxes: those in the pool that no disk stands on.
         places: where each machine was brought back.
         told: the scripts that each machine was told, with their standard input.
         answers: how scripts end in a machine; well, if it is not among these.
@@ -61,6 +62,7 @@ class FakeSaver:
     disks: dict[Machine, bytes] = field(default_factory=dict)
     below: dict[Machine, str] = field(default_factory=dict)
     pool: dict[str, bytes] = field(default_factory=dict)
+    boxes: dict[str, StagedBox] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     failures: dict[str, BaseException] = field(default_factory=dict)
@@ -181,6 +183,9 @@ class FakeSaver:
         stray = {volume for volume in self.pool if volume.removeprefix(STAGED).partition("_")[0] not in kept}
         for volume in stray - set(self.below.values()):
             del self.pool[volume]
+
+    def idle_boxes(self) -> dict[str, StagedBox]:
+        return dict(self.boxes)
 
     def new_disk(self, lab: str, node: str, base: str) -> str:
         self.below[lab, node] = base

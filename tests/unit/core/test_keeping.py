@@ -20,6 +20,7 @@ from labctl.definition.models import Definition
 from labctl.errors import SnapshotError
 from labctl.files import LabFiles
 from labctl.keeping import Keeper
+from labctl.providers.base import StagedBox
 from labctl.snapshots import SavedBox, Snapshot
 from labctl.steps import box
 from labctl.steps.recipe import recipe
@@ -302,6 +303,23 @@ def test_machines_to_copy_go_like_snapshots_and_keep_their_box_until_then(much: 
 def test_zero_days_keep_what_is_needed_or_named() -> None:
     keeping.prune(0, dry_run=False)
     assert kept() == ({"needed", "named"}, {"ofalab", "undera"})
+
+
+def test_boxes_of_other_caches_go_from_the_pool_once_nobody_needs_them(much: FakeSaver) -> None:
+    own, now = box.boxes()[0].vagrant_name, time.time()
+    ages = {own: 90.0, "labctl-a": 90.0, "labctl-b": 1.0}
+    much.boxes = {name: StagedBox(7, now - age * DAY) for name, age in ages.items()}
+    gone = {one.what for one in keeping.prune(14, dry_run=False)}
+    assert {what for what in gone if "cache" in what} == {
+        "the box labctl-a of another cache from libvirt's pool"
+    }
+    assert "labctl-a_" in much.did("unstage")
+    much.boxes = {"labctl-b": StagedBox(7, now - 1 * DAY), "labctl-now": StagedBox(7, now)}
+    (gone_too,) = [one for one in keeping.prune(0, dry_run=True) if "cache" in one.what]
+    assert (gone_too.what.split()[2], gone_too.bytes) == (
+        "labctl-b",
+        7,
+    )  # the other one has just been handed over
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(much: FakeSaver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -99,6 +100,36 @@ def test_saved_disks_of_no_known_snapshot_go_unless_a_machine_stands_on_them(
         *(DISK, "labctl-snapshot-kept_head.img"),
         *(f"{DISK}.whole", "labctl-snapshot-kept_head.img.whole"),
     }
+
+
+@pytest.mark.usefixtures("stream")
+def test_boxes_that_no_disk_stands_on_are_known_with_when_they_were_read(
+    saver: LibvirtSaver, hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = ("vagrant_box_image_1.0.0_box.img", "vmlinuz")
+    for name in (
+        *(f"labctl-{box}_{part}" for box in ("used", "idle", "torn") for part in parts),
+        "x_box.img",
+    ):
+        if name != f"labctl-torn_{parts[0]}":  # its upload was cut off
+            volume(hypervisor, name)
+    stage(saver)
+    saver.new_disk("full", "cpu-0", f"labctl-used_{parts[0]}")
+    times = dict.fromkeys(
+        ["labctl-idle_vmlinuz", "labctl-torn_vmlinuz"], "<atime>5.5</atime><mtime>7</mtime>"
+    )
+    real = libvirt.virStorageVol.XMLDesc
+
+    def described(volume: libvirt.virStorageVol, flags: int = 0) -> str:
+        stamps = f"<timestamps>{times.get(volume.name(), '<atime>1</atime><mtime>2</mtime>')}</timestamps></target>"
+        return str(real(volume, flags)).replace("</target>", stamps)
+
+    monkeypatch.setattr(libvirt.virStorageVol, "XMLDesc", described)
+    found = saver.idle_boxes()
+    assert {name: box.used for name, box in found.items()} == {"labctl-idle": 7.0, "labctl-torn": 7.0}
+    monkeypatch.setattr(libvirt.virStorageVol, "XMLDesc", real)
+    before = time.time()
+    assert all(box.used >= before for box in saver.idle_boxes().values())  # what is not known is not old
 
 
 def test_machines_are_frozen_and_go_on_and_are_switched_off(
