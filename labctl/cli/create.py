@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from labctl.cli.options import (
-    CpuNodes,
-    CpusPerNode,
-    GpuNodes,
-    GpusPerNode,
-    MemoryPerNode,
-    NewName,
-    OutputDir,
-    Overrides,
-    Provider,
-    Source,
-)
-from labctl.cli.state import state, wanted
+from labctl.cli.meant import Meant, of_a_lab
+from labctl.cli.state import state
 
 EXAMPLES = (
     "labctl create full",
@@ -25,23 +12,9 @@ EXAMPLES = (
 )
 
 
-def run(
-    *,
-    source: Source = "",
-    name: NewName = "",
-    overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
-    cpu_nodes: CpuNodes = None,
-    gpu_nodes: GpuNodes = None,
-    cpus_per_node: CpusPerNode = None,
-    gpus_per_node: GpusPerNode = None,
-    memory_per_node: MemoryPerNode = None,
-    provider: Provider = "auto",
-    output_dir: OutputDir = Path(),
-) -> None:
+@of_a_lab
+def run(meant: Meant) -> None:
     """Write a lab's files (Vagrantfile, inventory, ssh_config) and start nothing."""
-    from labctl.definition.sizes import Sizes  # noqa: PLC0415
-
-    sizes = Sizes(cpu_nodes, gpu_nodes, cpus_per_node, gpus_per_node, memory_per_node)
-    lab = wanted(source, name=name, overrides=overrides, sizes=sizes, provider=provider, folder=output_dir)
+    lab = meant.lab()
     lab.create(state.reporter())
     print(lab.directory)

@@ -16,14 +16,14 @@ EXAMPLES = ("labctl doctor", "labctl doctor mini-hpc", "labctl doctor --fix")
 
 def run(
     source: Source = "",
-    overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
+    overrides: Overrides = None,
     fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check whether this host can run a whole lab, and say how to mend it. Exits with 3 if it cannot."""
     from labctl import groups, host  # noqa: PLC0415 - libvirt comes with it
 
-    lab = wanted(source, name="", overrides=overrides)
+    lab = wanted(source, name="", overrides=overrides or [])
     checks = host.checks(lab.definition, lab.taken())
     if fix and any(check.ok is False or check.commands for check in checks):
         host.fix(checks, state.reporter())

@@ -22,7 +22,7 @@ NewName = Annotated[
     str, typer.Option("--name", metavar="NAME", help="Name of the lab. Default: the definition's.")
 ]
 Overrides = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--set",
         metavar="PATH=VALUE",

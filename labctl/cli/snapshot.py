@@ -9,19 +9,9 @@ import typer
 
 from labctl.cli import completion, show
 from labctl.cli.app import Application, examples
-from labctl.cli.options import (
-    CpuNodes,
-    CpusPerNode,
-    GpuNodes,
-    GpusPerNode,
-    Json,
-    LabName,
-    MemoryPerNode,
-    NewName,
-    Overrides,
-    Source,
-)
-from labctl.cli.state import existing, lab_type, state, wanted
+from labctl.cli.meant import Meant, of_a_lab
+from labctl.cli.options import Json, LabName
+from labctl.cli.state import existing, lab_type, state
 
 SnapshotName = Annotated[
     str,
@@ -135,26 +125,13 @@ def import_(
         print(f"{taken.id} of the lab {taken.lab}; labctl snapshot restore {taken.name} brings it up")
 
 
-def key(
-    *,
-    source: Source = "",
-    name: NewName = "",
-    overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
-    cpu_nodes: CpuNodes = None,
-    gpu_nodes: GpuNodes = None,
-    cpus_per_node: CpusPerNode = None,
-    gpus_per_node: GpusPerNode = None,
-    memory_per_node: MemoryPerNode = None,
-    as_json: Json = False,
-) -> None:
+@of_a_lab
+def key(meant: Meant, *, as_json: Json = False) -> None:
     """Print the key of the snapshot that `up` with these options would bring back here, for caches.
 
     It changes with all that the lab is made of, and with what of this host must be equal.
     """
-    from labctl.definition.sizes import Sizes  # noqa: PLC0415
-
-    sizes = Sizes(cpu_nodes, gpu_nodes, cpus_per_node, gpus_per_node, memory_per_node)
-    lab = wanted(source, name=name, overrides=overrides, sizes=sizes)
+    lab = meant.lab()
     found = lab.snapshot_key()
     if as_json:
         show.as_json({"lab": lab.name, "key": found.key, "snapshot": found.snapshot})

@@ -10,23 +10,9 @@ import typer
 
 from labctl import console
 from labctl.cli import bring_up
-from labctl.cli.options import (
-    CpuNodes,
-    CpusPerNode,
-    DryRun,
-    Force,
-    GpuNodes,
-    GpusPerNode,
-    Json,
-    MemoryPerNode,
-    NewName,
-    OutputDir,
-    Overrides,
-    Provider,
-    Source,
-    Verify,
-)
-from labctl.cli.state import state, wanted
+from labctl.cli.meant import Meant, of_a_lab
+from labctl.cli.options import DryRun, Force, Json, Verify
+from labctl.cli.state import state
 
 EXAMPLES = (
     "labctl up",
@@ -40,18 +26,10 @@ EXAMPLES = (
 CI_TIMEOUT, CI_LOGS = 1800.0, Path("labctl-logs")
 
 
+@of_a_lab
 def run(
+    meant: Meant,
     *,
-    source: Source = "",
-    name: NewName = "",
-    overrides: Overrides = [],  # noqa: B006 - typer's way to say: none given
-    cpu_nodes: CpuNodes = None,
-    gpu_nodes: GpuNodes = None,
-    cpus_per_node: CpusPerNode = None,
-    gpus_per_node: GpusPerNode = None,
-    memory_per_node: MemoryPerNode = None,
-    provider: Provider = "auto",
-    output_dir: OutputDir = Path(),
     dry_run: DryRun = False,
     verify: Verify = True,
     fresh: Annotated[
@@ -95,10 +73,7 @@ def run(
 
     Run again, it changes only what is not as defined.
     """
-    from labctl.definition.sizes import Sizes  # noqa: PLC0415
-
-    sizes = Sizes(cpu_nodes, gpu_nodes, cpus_per_node, gpus_per_node, memory_per_node)
-    lab = wanted(source, name=name, overrides=overrides, sizes=sizes, provider=provider, folder=output_dir)
+    lab = meant.lab()
     if ci:
         console.plain()
         timeout, logs = CI_TIMEOUT if timeout is None else timeout, logs or CI_LOGS
