@@ -123,9 +123,10 @@ class Lab(KnownLab):
         """Run the playbooks on the running lab, with the inventory as it is; only `up` and `create` write it."""
         self._require_as_made()
         refusals.without_playbooks(self.definition)
+        nodes = ",".join(self.nodes(limit)) if limit else ""  # to Ansible @slurmd were a file
         with self._work(reporter, "converge") as work:
             before = self.away()
-            result = work.converge(self.definition, tags=tags, limit=limit, check=check)
+            result = work.converge(self.definition, tags=tags, limit=nodes, check=check)
             if not check:
                 self._found_again(before, work)
         return result

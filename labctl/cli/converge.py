@@ -30,7 +30,7 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would change.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the Ansible roles over a running lab."""
+    """Run the Ansible roles over a running lab, as `up` has last made it; an edit of lab.yml is for `up`."""
     result = existing(name or lab).converge(state.reporter(), tags=tags, limit=limit, check=check)
     if as_json:
         show.as_json(result)

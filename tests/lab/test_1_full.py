@@ -141,13 +141,22 @@ def test_a_machine_that_was_switched_off_is_all_that_up_starts(full: User) -> No
     assert full.ok("status", "--json").json()["problems"] == []
 
 
+def test_start_ends_once_slurm_uses_what_it_has_started(full: User) -> None:
+    full.ok("stop", "full", "--nodes", "cpu-1")
+    said = full("ssh", "cpu-1", "--", "true")
+    assert said.code == 1
+    assert "labctl start full --nodes cpu-1" in said.err
+    full.ok("start", "full", "--nodes", "cpu-1")
+    assert full.ok("status", "--json").json()["problems"] == []
+
+
 def test_verify_finds_what_is_broken_and_converge_mends_it(full: User) -> None:
     full.ok("ssh", "cpu-0", "--", "systemctl stop munge; chmod 644 /etc/munge/munge.key")
     said = full("verify", "-k", "munge")
     assert said.code == 7
     assert "cpu-0" in said.err
     assert "logs/verify.html" in said.err
-    mended = full.ok("converge", "--tags", "munge", "--json").json()
+    mended = full.ok("converge", "--tags", "munge", "--limit", "@slurmd", "--json").json()
     assert mended["changed"] > 0
     assert all(task.startswith("cpu-0") for task in mended["changed_tasks"])
     full.ok("verify", "-k", "munge")

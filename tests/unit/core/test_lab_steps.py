@@ -18,6 +18,7 @@ from labctl.errors import (
     HostError,
     LabError,
     LockedError,
+    UsageError,
 )
 from labctl.lab import Lab
 from labctl.steps.settle import DEADLINES
@@ -75,6 +76,16 @@ def test_converge_in_parts_is_no_converged_lab(world: World, reporter: BaseRepor
     assert record(world)["converged"] == ""
     made.converge(reporter)
     assert record(world)["converged"]
+
+
+def test_nodes_to_converge_are_named_as_everywhere(world: World, reporter: BaseReporter) -> None:
+    up(world)
+    world.taken()
+    for pattern in ("@slurmd", "cpu-[0-1]"):
+        lab(world).converge(reporter, limit=pattern)
+        assert world.taken() == ["converge limit=cpu-0,cpu-1"]
+    with pytest.raises(UsageError, match="small has no node cpu-7"):
+        lab(world).converge(reporter, limit="cpu-7")
 
 
 def test_verify_in_parts_is_no_proof(world: World, reporter: BaseReporter) -> None:
