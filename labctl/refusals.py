@@ -138,7 +138,7 @@ def without_files(lab: str, files: LabFiles) -> UsageError:
 def never_made(lab: str, record: Record) -> None:
     """Nobody knows where the machines of such a lab would be."""
     if not record.network:
-        raise UsageError(f"the lab {lab} was never made", hint=f"labctl up {lab}")
+        raise UsageError(f"the lab {lab} was never made", hint=f"labctl up --name {lab}")
 
 
 def unmade_servers(lab: str, definition: Definition, record: Record) -> None:
@@ -158,7 +158,7 @@ def without_machine(lab: str, nodes: Sequence[str], machines: Sequence[Found]) -
     made = {machine.node for machine in machines}
     missing = [node for node in nodes if node not in made]
     if missing:
-        raise LabError(f"{', '.join(missing)} of {lab} has no machine", hint=f"labctl up {lab}")
+        raise LabError(f"{', '.join(missing)} of {lab} has no machine", hint=f"labctl up --name {lab}")
 
 
 def unreachable(lab: str, node: str, record: Record, machine: Found | None) -> LabError | None:
@@ -186,7 +186,9 @@ def not_running(lab: str, definition: Definition, running: Collection[str]) -> N
     """The playbooks and the suite need every node."""
     down = sorted({node.name for node in definition.machines()} - set(running))
     if down:
-        raise LabError(f"not running: {', '.join(down)}", hint=f"labctl up {lab}, or labctl start {lab}")
+        raise LabError(
+            f"not running: {', '.join(down)}", hint=f"labctl up --name {lab}, or labctl start {lab}"
+        )
 
 
 def edited(lab: str, definition: Definition, record: Record) -> None:

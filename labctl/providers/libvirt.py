@@ -84,7 +84,7 @@ class Hypervisor:
         try:
             return self.connection.lookupByName(domain_name(lab, node))
         except libvirt.libvirtError as error:
-            raise BootError(f"{node} of {lab} has no machine", hint=f"labctl up {lab}") from error
+            raise BootError(f"{node} of {lab} has no machine", hint=f"labctl up --name {lab}") from error
 
     def describe(self, lab: str, node: str, directory: Path) -> None:
         """Note on the machine itself where its lab's files are."""

@@ -59,7 +59,7 @@ def overdue(layout: Layout, node: str, what: str, *, why: str = "") -> BootError
     return BootError(
         f"{what} within {DEADLINES[layout.driver]:.0f} s",
         why="\n".join(part for part in (why, _last_words(console)) if part),
-        hint=f"its console: {console}; then labctl up {layout.lab} again",
+        hint=f"its console: {console}; then labctl up --name {layout.lab} again",
     )
 
 

@@ -86,7 +86,7 @@ class TestCluster(Cluster):
         lab = _meant(name, Path(directory).absolute())
         state = lab.status().state
         if state != "running":
-            raise LabError(f"the lab {lab.name} is {state}", hint=f"labctl up {lab.name}")
+            raise LabError(f"the lab {lab.name} is {state}", hint=f"labctl up --name {lab.name}")
         return cls.of(lab, user=user)
 
     def _take(self, lab: Lab, user: str, *, keep: bool | None, reporter: Reporter | None) -> None:

@@ -97,7 +97,7 @@ def test_a_machine_that_does_not_answer_is_named_with_its_last_words(
     assert "line 5" in failed.value.why
     assert "line 4" not in failed.value.why
     assert str(console) in failed.value.hint
-    assert "labctl up small" in failed.value.hint
+    assert "labctl up --name small" in failed.value.hint
     assert view.nodes["cpu-1"].state == "failed"
     assert view.nodes["cpu-0"].state == "ok"
 

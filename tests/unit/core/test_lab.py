@@ -288,7 +288,7 @@ def test_a_node_that_is_not_there_is_named_with_what_there_is(
 def test_a_lab_that_was_never_made_cannot_be_reached(world: World) -> None:
     with pytest.raises(UsageError, match="the lab small was never made") as refused:
         lab(world).ssh_command("cpu-0")
-    assert refused.value.hint == "labctl up small"
+    assert refused.value.hint == "labctl up --name small"
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_a_node_that_came_to_the_definition_keeps_nobody_from_the_others(
     grown.start(reporter, "cpu-0")
     with pytest.raises(LabError, match="cpu-2 of small has no machine") as refused:
         grown.start(reporter)
-    assert refused.value.hint == "labctl up small"
+    assert refused.value.hint == "labctl up --name small"
 
 
 def test_without_the_controller_that_the_definition_names_now_nothing_can_be_said_of_the_lab(

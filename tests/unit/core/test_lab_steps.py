@@ -107,7 +107,7 @@ def test_what_does_not_run_is_neither_converged_nor_verified(
     world.provider.machines["small", "cpu-0"] = "suspended"
     with pytest.raises(LabError, match="not running: cpu-0") as refused:
         getattr(lab(world), verb)(reporter)
-    assert "labctl up small" in refused.value.hint
+    assert "labctl up --name small" in refused.value.hint
 
 
 def test_start_and_stop_ask_all_machines_or_those_that_are_named(

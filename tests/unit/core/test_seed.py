@@ -255,7 +255,7 @@ def test_one_that_does_not_boot_is_told_with_its_last_words(
         bed.seeds(NODES)
     assert f"the guest agent of {MACHINES[1]} does not answer" in failed.value.why
     assert "Kernel panic: no root" in failed.value.why
-    assert failed.value.hint == f"its console: {console}; then labctl up small again"
+    assert failed.value.hint == f"its console: {console}; then labctl up --name small again"
     assert provider.machines == {}
 
 
