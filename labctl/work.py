@@ -249,8 +249,9 @@ class Work:
                 page=Page(self._files.report, told),
                 begun=begun,
             )
-        if whole:
-            self._files.note(verified=target.key(definition))
+        key = target.key(definition)
+        if whole and self._files.record().converged == key:  # else this was proof of what is to change yet
+            self._files.note(verified=key)
         return result
 
     def standing_by(self, *, level: Level, through: Through | None) -> AbstractContextManager[Suite]:

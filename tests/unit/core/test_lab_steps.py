@@ -99,6 +99,19 @@ def test_verify_in_parts_is_no_proof(world: World, reporter: BaseReporter) -> No
     assert up(world) == ["require"]
 
 
+def test_what_was_verified_before_it_was_converged_is_verified_again(
+    world: World, reporter: BaseReporter
+) -> None:
+    up(world)
+    changed = lab(world, small("vars.common_timezone=UTC"))
+    changed.create(reporter)
+    changed.verify(reporter)
+    changed.converge(reporter)
+    world.taken()
+    changed.up(reporter)
+    assert world.taken()[-1] == "verify full"
+
+
 @pytest.mark.parametrize("verb", ["converge", "verify"])
 def test_what_does_not_run_is_neither_converged_nor_verified(
     world: World, reporter: BaseReporter, verb: str
