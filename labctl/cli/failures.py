@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from labctl import words
 from labctl.cli.app import Interrupted
 from labctl.cli.state import state
 from labctl.errors import LabError
@@ -20,6 +22,7 @@ INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a mistake of labctl's own
 # The base of everything that is wrong with a command line; typer carries a copy of click in some versions.
 UsageMistake: Any = typer.BadParameter.__bases__[0]
+_NO_CHOICE = re.compile(r"'([^']*)' is not one of (.+)")
 
 
 def guarded(app: typer.Typer, arguments: Sequence[str]) -> int:
@@ -75,10 +78,13 @@ def say(what: str, why: str = "", hint: str = "") -> None:
 
 
 def _usage(error: Any) -> tuple[str, str, str]:
-    what = error.format_message()
+    what = error.format_message().replace("Value error, ", "")  # which is said already
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "labctl"
-    return what[:1].lower() + what[1:], _origin(context, getattr(error, "param", None)), f"{path} --help"
+    found = _NO_CHOICE.search(what)
+    choices = re.findall(r"'([^']*)'", found[2]) if found else []
+    hint = words.hint(found[1] if found else "", choices, f"{path} --help")
+    return what[:1].lower() + what[1:], _origin(context, getattr(error, "param", None)), hint
 
 
 def _origin(context: Any, parameter: Any) -> str:

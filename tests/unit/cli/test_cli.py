@@ -108,6 +108,8 @@ def test_help_imports_nothing_heavy() -> None:
         (["statsu"], ["no such command 'statsu'", "Did you mean 'status'", "try: labctl --help"]),
         (["up", "--nam", "x"], ["--name", "try: labctl up --help"]),
         (["ssh"], ["missing argument", "try: labctl ssh --help"]),
+        (["rotate", "mung"], ["'mung' is not one of 'munge', 'jwt'", "try: did you mean munge?"]),
+        (["rotate", "xyz"], ["'xyz' is not one of", "try: labctl rotate --help"]),
         (["up", "fulll"], ["no preset and no lab 'fulll'", "try: did you mean full?"]),
         (["-C", "/nonexistent", "list"], ["/nonexistent"]),
     ],
