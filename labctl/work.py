@@ -32,7 +32,7 @@ from labctl.steps.verify import Level, Through, VerifyResult, stand_by, verify
 from labctl.steps.verify_page import Page
 from labctl.timings import Timings
 
-_NETWORKS = 60.0  # seconds to wait for labs that take a subnet just now; each needs one or two
+_NETWORKS = 120.0  # seconds to wait for labs that take a subnet just now; each needs one or two
 
 
 class Work:

@@ -25,6 +25,8 @@ with lock.held(Path(sys.argv[1]), "the lab full", "up"):
     time.sleep(600)
 """
 
+OURS = f"a test of {os.getpid()}"  # others run at the same time, on the same host
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -142,14 +144,14 @@ def test_the_lock_of_the_host_is_waited_for() -> None:
 
     def second() -> None:
         begun.set()
-        with lock.of_the_host("a test", deadline=60):
+        with lock.of_the_host(OURS, deadline=60):
             order.append("second")
 
-    with lock.of_the_host("a test", deadline=60):
+    with lock.of_the_host(OURS, deadline=60):
         thread = threading.Thread(target=second)
         thread.start()
         assert begun.wait(60)
-        with lock.of_the_host("another test", deadline=0):  # not the same
+        with lock.of_the_host(f"{OURS}, another", deadline=0):  # not the same
             order.append("first")
     thread.join(60)
     assert order == ["first", "second"]
@@ -157,9 +159,9 @@ def test_the_lock_of_the_host_is_waited_for() -> None:
 
 def test_the_lock_of_the_host_is_not_waited_for_for_ever() -> None:
     with (
-        lock.of_the_host("a test", deadline=60),
+        lock.of_the_host(OURS, deadline=60),
         pytest.raises(LockedError, match="another labctl has been working on a test") as late,
-        lock.of_the_host("a test", deadline=0),
+        lock.of_the_host(OURS, deadline=0),
     ):
         pass
     assert late.value.hint
@@ -167,19 +169,20 @@ def test_the_lock_of_the_host_is_not_waited_for_for_ever() -> None:
 
 def test_a_holder_that_dies_frees_the_lock_of_the_host() -> None:
     program = """
+import sys
 from labctl import lock
-with lock.of_the_host("a test", deadline=0):
+with lock.of_the_host(sys.argv[1], deadline=0):
     print("has it", flush=True)
     input()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, OURS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "has it\n"
-        with pytest.raises(LockedError), lock.of_the_host("a test", deadline=0):
+        with pytest.raises(LockedError), lock.of_the_host(OURS, deadline=0):
             pass
         holder.kill()
         holder.wait(60)
-    with lock.of_the_host("a test", deadline=60):
+    with lock.of_the_host(OURS, deadline=60):
         pass
