@@ -19,9 +19,11 @@ SECRETS = {
     "slurm_common_jwt_key",
     "slurmrestd_tls_key",
     "mariadb_databases",
+    "registry_key",
+    "registry_users",
 }
 #: What is made of a secret and has none in it.
-PUBLIC = {"__mariadb_names", "__slurmctld_tokens", "__slurmdbd_tokens"}
+PUBLIC = {"__mariadb_names", "__slurmctld_tokens", "__slurmdbd_tokens", "__registry_names"}
 MARKED = {
     "munge_key",
     "ldap_server_tls_key",
@@ -30,6 +32,7 @@ MARKED = {
     "password",
     "slurm_common_jwt_key",
     "slurmrestd_tls_key",
+    "registry_key",
 }
 #: Modules of the roles that keep a secret to themselves, see below.
 KEEPS = {"ldap_entries"}

@@ -109,8 +109,10 @@ def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> 
         "slurm_common",
         "slurmdbd",
         "slurmctld",
+        "containers",
         "slurmd",
         "slurmrestd",
+        "registry",
     ]
 
 
@@ -136,6 +138,7 @@ def test_the_example_carries_no_secret() -> None:
     accounting = read(EXAMPLE / "group_vars/all/accounting.yml")
     for secret in ("slurmdbd_storage_password", "slurm_common_jwt_key", "slurmrestd_tls_key"):
         assert accounting[secret].startswith("{{ vault_")
+    assert read(EXAMPLE / "group_vars/all/containers.yml")["registry_key"].startswith("{{ vault_")
     for secret in ("munge_key", "ldap_server_tls_key"):
         assert given[secret].startswith("{{ vault_")
     assert all("vault_" in user.get("password_hash", "vault_") for user in given["ldap_server_users"])
