@@ -13,7 +13,19 @@ from clusterfacts.questions import Questions
 from clusterfacts.topology import Topology, User
 from testinfra.host import Host
 
-TOPICS = ("nodes", "ldap", "nfs", "munge", "slurm", "jobs", "gpus", "accounting", "rest", "reboot")
+TOPICS = (
+    "nodes",
+    "ldap",
+    "nfs",
+    "munge",
+    "slurm",
+    "jobs",
+    "gpus",
+    "accounting",
+    "rest",
+    "containers",
+    "reboot",
+)
 HEAD_START = 4.0  # seconds
 QUESTIONS = pytest.StashKey[Questions]()
 BY_NODE = ("facts", "exchange")
@@ -21,6 +33,7 @@ OF_CLUSTER = (
     "cluster",
     "jobs",
     "accounting",
+    "containers",
     "directory",
     "binds",
     "exports",
@@ -200,6 +213,11 @@ def accounting(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - 
 @pytest.fixture
 def rest(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
     return questions.rest()
+
+
+@pytest.fixture
+def containers(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
+    return questions.containers()
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ def test_causes_come_before_what_they_cause(tmp_path: Path) -> None:
             "gpus",
             "accounting",
             "rest",
+            "containers",
             "reboot",
         )
     ]

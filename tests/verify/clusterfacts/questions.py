@@ -21,7 +21,7 @@ from .connection import Answer, Connections, NodeError
 from .jobs import Plan
 from .shared import shared, writers
 from .survey import Survey, ahead
-from .topology import Topology
+from .topology import Topology, User
 
 SCRIPTS = Path(__file__).parent / "scripts"
 OUTSIDE = ("192.0.2.0/30", "198.51.100.0/30", "203.0.113.0/30")  # RFC 5737: networks that nobody has
@@ -37,6 +37,7 @@ UNITS = {
     "slurmrestd": "slurmrestd.service",
     "slurmctld": "slurmctld.service",
     "slurmd": "slurmd.service",
+    "registry": "docker-registry.service",
 }
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -155,9 +156,10 @@ class Questions:
         # First: nodes are idle only until jobs run.
         plan = Plan.of(self.topology, self.cluster(), quick=self.quick)
         user, controller, gpu = Account.of(self.topology).user, self._host("slurmctld"), plan.gpu
-        text = script(
+        sections = self._ask_as(
+            user,
+            controller,
             "jobs",
-            HOME=user.home,
             level=self._level,
             deadline=self.deadline,
             partitions=" ".join(f"{one.name}:{len(one.nodes)}" for one in plan.spans),
@@ -169,12 +171,6 @@ class Questions:
             gpu_devices=" ".join(gpu.devices) if gpu else "",
             accounting="yes" if self.topology.nodes("slurmdbd") else "",
         )
-        shell = f'runuser -u {user.name} -- env -i PATH="$PATH" sh -c {shlex.quote("export HOME; " + text)}'
-        answer = self.connections.ask(controller, shell, deadline=self.deadline + 120)
-        sections = Sections.parse(answer.stdout)
-        if sections["broken"] or not sections:
-            said = sections["broken"] or answer.stderr.strip()
-            raise NodeError(f"{controller}: {user.name} cannot submit jobs: {said}")
         return Sections(sections | plan.untried)
 
     @once
@@ -214,6 +210,22 @@ class Questions:
             tls=f"https://{address}:{port}" if address else "",
             address=address,
             port=port,
+        )
+
+    @once
+    def containers(self) -> Sections:
+        """What becomes of an image that the suite's user makes, and of jobs that run in it."""
+        self.cluster()  # nodes are idle only until jobs run
+        node, partition = self._host("containers"), self.topology.default_partition
+        registries = self.topology.var(node, "containers_registries", [])
+        return self._ask_as(
+            Account.of(self.topology).user,
+            node,
+            "containers",
+            deadline=self.deadline,
+            partition=partition.name if partition else "",
+            registry=registries[0]["host"] if registries and self.topology.nodes("registry") else "",
+            token=self.token,
         )
 
     @once
@@ -297,6 +309,17 @@ class Questions:
         sections = Sections.parse(answer.stdout)
         sections |= {"stderr": answer.stderr.strip(), "sent": str(sent), "received": str(time.time())}
         return sections
+
+    def _ask_as(self, user: User, node: str, name: str, *, deadline: int, **variables: object) -> Sections:
+        """Have the user run a script that submits jobs, which may take so many seconds, in a clean environment."""
+        text = script(name, HOME=user.home, deadline=deadline, **variables)
+        shell = f'runuser -u {user.name} -- env -i PATH="$PATH" sh -c {shlex.quote("export HOME; " + text)}'
+        answer = self.connections.ask(node, shell, deadline=deadline + 120)
+        sections = Sections.parse(answer.stdout)
+        if sections["broken"] or not sections:
+            said = sections["broken"] or answer.stderr.strip()
+            raise NodeError(f"{node}: {user.name} cannot submit jobs: {said}")
+        return Sections(sections | {"stderr": answer.stderr.strip()})
 
     def _credentials(self) -> dict[str, str]:
         """A MUNGE credential of each node, once every node has written its files; a dead node has none."""

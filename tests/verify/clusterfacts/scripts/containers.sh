@@ -1,0 +1,48 @@
+# An image made here goes to the registry and comes back as a bundle, and a job runs in it; all of it as the suite's user.
+# partition registry token deadline
+
+cd "$HOME" 2>/dev/null || { section broken; echo "cannot enter the home $HOME"; exit 0; }
+directory=$(mktemp -d "$HOME/.verify-containers-XXXXXX") || { section broken; echo "cannot write in the home $HOME"; exit 0; }
+image="$registry/verify/image:$token" # of one repository, however often this is run
+pushed=
+clean() {
+    [ -z "$pushed" ] || skopeo delete "docker://$image" >/dev/null 2>&1
+    cd /
+    rm -rf "$directory"
+}
+trap clean EXIT
+trap 'exit 143' HUP INT TERM
+cd "$directory" || exit 0
+
+try() { # name, then a command; its exit code and what it says
+    name=$1; shift
+    out=$("$@" 2>&1); code=$?
+    section "$name"
+    printf '%s\n%s\n' "$code" "$out"
+    return $code
+}
+# The files have the same times each time, and so the registry has them once however often this is run.
+make() {
+    umoci init --layout images && umoci new --image images:made && umoci unpack --rootless --image images:made made || return
+    mkdir made/rootfs/bin made/rootfs/etc && cp /bin/busybox made/rootfs/bin/ && ln -s busybox made/rootfs/bin/sh || return
+    echo 'ID=verify-containers' >made/rootfs/etc/os-release
+    find made/rootfs -exec touch --no-dereference --date=@0 {} +
+    umoci repack --image images:made made
+}
+run() { timeout "$deadline" srun --quiet --partition="$partition" --nodes=1 --ntasks=1 --mem=64M --time=2 "$@" </dev/null; }
+
+bundle=made
+if try make make && [ -n "$registry" ]; then
+    mkdir nobody
+    bundle=pulled
+    try push skopeo copy --quiet oci:images:made "docker://$image" && pushed=yes
+    try pull skopeo copy --quiet "docker://$image" oci:images:pulled && umoci unpack --rootless --image images:pulled pulled
+    try unknown skopeo copy --quiet "docker://$registry/verify/no-such-image:1" oci:images:unknown
+    try untrusted skopeo copy --quiet --src-cert-dir="$directory/nobody" "docker://$image" oci:images:untrusted
+fi
+try job run --container="$directory/$bundle" /bin/sh -c '
+    busybox cat /etc/os-release
+    busybox test -e /etc/slurm/slurm.conf || echo "no files of the node"
+    echo "job $SLURM_JOB_ID"
+    exit 7'
+try nowhere run --container="$directory/nowhere" /bin/sh -c 'echo ran'
