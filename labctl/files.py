@@ -17,7 +17,7 @@ from labctl.definition import loading, playbooks
 from labctl.definition.accounts import Account
 from labctl.definition.models import Definition
 from labctl.plan import Shape
-from labctl.render import rest
+from labctl.render import registry, rest
 from labctl.render.inventory import REMOVED, SECRET_FILES, inventory
 from labctl.render.layout import Layout, Secrets
 from labctl.render.ssh_config import ssh_config
@@ -139,7 +139,7 @@ class LabFiles:
         """The same with these secrets, whatever the lab's own file of them says."""
         self.forget_accounts()
         self.write({"Vagrantfile": vagrantfile(layout), "ssh_config": ssh_config(layout)})
-        self.write(inventory(layout, known) | rest.files(layout, known))
+        self.write(inventory(layout, known) | rest.files(layout, known) | registry.files(layout, known))
         self.forget_hosts({machine.node.name for machine in layout.machines})
 
     def write(self, texts: Mapping[str, str]) -> None:

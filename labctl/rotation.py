@@ -30,6 +30,8 @@ _VARIABLES: Mapping[Kind, tuple[str, ...]] = {
         "ldap_client_tls_ca",
         "slurmrestd_tls_certificate",
         "slurmrestd_tls_key",
+        "registry_certificate",
+        "registry_key",
     ),
     "ldap": ("lab_password_hashes",),
 }
@@ -55,7 +57,9 @@ class Stage:
 
 
 _SERVERS = Stage(
-    "servers show new certificates", ("ldap_server", "slurmrestd"), tags="ldap_server,slurmrestd"
+    "servers show new certificates",
+    ("ldap_server", "slurmrestd", "registry"),
+    tags="ldap_server,slurmrestd,registry",
 )
 _STAGES: Mapping[Kind, tuple[Stage, ...]] = {
     "munge": (
@@ -72,9 +76,16 @@ _STAGES: Mapping[Kind, tuple[Stage, ...]] = {
     "ldap": (Stage("the directory has the new passwords", ("ldap_server",), tags="ldap_server"),),
 }
 _AUTHORITY = (
-    Stage("clients trust both authorities", ("ldap_client",), tags="ldap_client", overlap=True),
+    Stage(
+        "clients trust both authorities",
+        ("ldap_client", "containers"),
+        tags="ldap_client,containers",
+        overlap=True,
+    ),
     _SERVERS,
-    Stage("clients trust the new authority alone", ("ldap_client",), tags="ldap_client"),
+    Stage(
+        "clients trust the new authority alone", ("ldap_client", "containers"), tags="ldap_client,containers"
+    ),
 )
 
 

@@ -21,7 +21,7 @@ from labctl.rotation import Kind
 
 _MUNGE_KEY_BYTES = 128  # mungekey(8) makes 1024 bits by default
 _JWT_KEY_BYTES = 32  # HS256 (RFC 7518, 3.2): as long as what it hashes to, or longer
-_TLS_SERVERS = {"ldap_server", "slurmrestd"}
+_TLS_SERVERS = {"ldap_server", "slurmrestd", "registry"}
 #: What of the file is a secret of each kind.
 _KINDS: Mapping[Kind, tuple[str, ...]] = {
     "munge": ("munge_key",),
@@ -47,7 +47,7 @@ def load_or_generate(path: Path, lab: str, machines: Sequence[Machine], users: S
     Args:
         path: the lab's ``secrets.yml``; written with mode 0600 if anything was added.
         lab: the lab's name; it is in the name of its certificate authority.
-        machines: each one gets a TLS certificate and key if it serves LDAP or REST. Slurmdbd gets a
+        machines: each one gets a TLS certificate and key if it serves LDAP, REST or images. Slurmdbd gets a
             password for its database, slurmrestd a key of tokens.
         users: each one gets a password.
 

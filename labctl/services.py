@@ -21,6 +21,7 @@ UNITS = {
     "slurmdbd": "slurmdbd",
     "slurmctld": "slurmctld",
     "slurmrestd": "slurmrestd",
+    "registry": "docker-registry",
     "slurmd": "slurmd",
     "munge": "munge",
     "ldap_client": "sssd",
@@ -90,5 +91,6 @@ def _addresses(definition: Definition) -> Mapping[str, str]:
         "slurmdbd": f"{{}}:{topology.DBD_PORT}",
         "slurmctld": f"{{}}:{ports['SlurmctldPort']}",
         "slurmrestd": f"https://{{}}:{topology.REST_PORT}",
+        "docker-registry": f"https://{{}}:{topology.REGISTRY_PORT}",
         "slurmd": f"{{}}:{ports['SlurmdPort']}",
     }

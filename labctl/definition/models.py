@@ -31,7 +31,9 @@ from labctl.definition.values import (
     VariableName,
 )
 
-Role = Literal["ldap_server", "nfs_server", "mariadb", "slurmdbd", "slurmctld", "slurmd", "slurmrestd"]
+Role = Literal[
+    "ldap_server", "nfs_server", "mariadb", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "registry"
+]
 Provider = Literal["auto", "libvirt", "virtualbox"]
 
 
@@ -121,6 +123,10 @@ class Services(_Part):
     """Slurm's accounting: MariaDB and slurmdbd (roles mariadb and slurmdbd), an account for each group of a user's."""
     rest: bool = False
     """Slurm's REST daemon with tokens, over TLS (role slurmrestd)."""
+    registry: bool = False
+    """A registry of container images, over TLS (role registry). It turns `containers` on, too."""
+    containers: bool = False
+    """Jobs in OCI containers, and tools for images, wherever jobs are made or run (role containers)."""
 
 
 @dataclass(frozen=True)

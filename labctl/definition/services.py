@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from labctl.definition.models import Node, Services
 
 #: The roles of each service. One that no node has goes to the node of the next one, the last one to the controller's.
-ROLES: dict[str, tuple[str, ...]] = {"accounting": ("mariadb", "slurmdbd"), "rest": ("slurmrestd",)}
+ROLES: dict[str, tuple[str, ...]] = {
+    "accounting": ("mariadb", "slurmdbd"),
+    "rest": ("slurmrestd",),
+    "registry": ("registry",),
+}
+#: Where jobs run, and where people prepare them: what containers take has to be there.
+_WORKPLACES = {"slurmctld", "slurmd", "login"}
 
 
 def wanted(services: Services | None) -> tuple[str, ...]:
@@ -27,6 +33,11 @@ def homes(nodes: Sequence[Node], services: Services) -> tuple[Node, ...]:
         if getattr(services, service):
             for role, beside in reversed([*zip(roles, [*roles[1:], "slurmctld"], strict=True)]):
                 found = _given(found, role, beside)
+    if services.containers or services.registry:
+        found = [
+            replace(node, roles=(*node.roles, "containers")) if _WORKPLACES & set(node.roles) else node
+            for node in found
+        ]
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labctl import words
 from labctl.errors import UsageError
-from labctl.render import rest
+from labctl.render import registry, rest
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import quoted
 
@@ -64,6 +64,9 @@ class Connection:
         nodes: all of them.
         rest_url: of Slurm's REST daemon; nothing where there is none.
         rest_ca: the certificate of the authority that its own is signed by; None where there is none.
+        registry: what names of images begin with on the nodes, such as ``cpu-0:5000``; nothing where there is none.
+        registry_url: where clients outside of the lab reach it.
+        registry_ca: the certificate of the authority that its own is signed by; None where there is none.
     """
 
     cluster: str
@@ -80,6 +83,9 @@ class Connection:
     nodes: tuple[Member, ...]
     rest_url: str = ""
     rest_ca: Path | None = None
+    registry: str = ""
+    registry_url: str = ""
+    registry_ca: Path | None = None
 
 
 def connection(layout: Layout, user: str = "") -> Connection:
@@ -130,6 +136,9 @@ def connection(layout: Layout, user: str = "") -> Connection:
         ),
         rest_url=rest.url(layout),
         rest_ca=layout.directory / rest.CA if definition.services.rest else None,
+        registry=registry.host(layout),
+        registry_url=registry.url(layout),
+        registry_ca=layout.directory / rest.CA if definition.services.registry else None,
     )
 
 
@@ -168,6 +177,10 @@ def _variables(to: Connection) -> Iterator[tuple[str, str]]:
     if to.rest_url:
         yield f"{PREFIX}REST_URL", to.rest_url
         yield f"{PREFIX}REST_CA", str(to.rest_ca)
+    if to.registry_url:
+        yield f"{PREFIX}REGISTRY", to.registry
+        yield f"{PREFIX}REGISTRY_URL", to.registry_url
+        yield f"{PREFIX}REGISTRY_CA", str(to.registry_ca)
 
 
 def slurmfile(to: Connection) -> str:

@@ -8,7 +8,7 @@ from labctl.definition.models import Node
 
 SERVERS = ("ldap_server", "nfs_server", "slurmctld", "slurmd")
 #: Of services: a lab without them has no such groups.
-SERVICES = ("mariadb", "slurmdbd", "slurmrestd")
+SERVICES = ("mariadb", "slurmdbd", "slurmrestd", "containers", "registry")
 ROLES = (
     "common",
     "ldap_server",
@@ -20,8 +20,10 @@ ROLES = (
     "slurm_common",
     "slurmdbd",
     "slurmctld",
+    "containers",
     "slurmd",
     "slurmrestd",
+    "registry",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 #: Lists whose entries have a name: an entry of the user's changes the derived one of that name, or is added.
 NAMED = {
+    "containers_registries": "host",
     "ldap_server_groups": "name",
     "ldap_server_users": "name",
     "nfs_client_mounts": "path",

@@ -8,7 +8,7 @@ from typing import Any
 from labctl.definition.accounts import primary_gid, resolve
 from labctl.definition.models import Node, User
 from labctl.definition.yamltext import Unsafe
-from labctl.render import accounting, groups, rest, slurm, storage
+from labctl.render import accounting, groups, registry, rest, slurm, storage
 from labctl.render.layout import Layout, Secrets
 from labctl.render.merge import merged
 
@@ -25,6 +25,7 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
         **slurm.of_all(layout),
         **accounting.of_all(layout),
         **rest.of_all(layout, secrets),
+        **registry.of_all(layout, secrets),
         **_verification(layout),
     }
     return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))
@@ -41,6 +42,7 @@ def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
     return {
         **accounting.hidden(layout, secrets),
         **rest.hidden(layout, secrets),
+        **registry.hidden(layout, secrets),
         "munge_key": secrets.munge_key,
         "ldap_server_tls_key": secrets.private_keys[host(layout, "ldap_server")],
         "lab_password_hashes": {user.name: secrets.password_hashes[user.name] for user in users},

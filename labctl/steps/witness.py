@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from labctl.definition.models import Definition
 from labctl.errors import LabError, VerifyError
 from labctl.providers.base import Answer
-from labctl.render import groups, rest
+from labctl.render import groups, registry, rest
 from labctl.render.layout import Layout, Secrets
 from labctl.rotation import NAMES, Kind
 from labctl.side_by_side import each
@@ -141,6 +141,8 @@ class Witness:
         for node in _members(self.layout.definition, "slurmrestd"):
             where = rest.url(self.layout).removeprefix("https://")
             yield "slurmrestd", node, _SERVED.format(where=where, how="")
+        for node in _members(self.layout.definition, "registry"):
+            yield "docker-registry", node, _SERVED.format(where=registry.host(self.layout), how="")
 
     def _passwords(self, before: Secrets, after: Secrets) -> list[Proof]:
         users = [user.name for user in self.layout.definition.users]

@@ -46,6 +46,18 @@ def test_the_database_can_be_apart() -> None:
     assert seen["srv-0"][-1] == "slurmdbd"
 
 
+def test_a_registry_brings_containers_to_where_jobs_are_made_and_run() -> None:
+    seen = roles(BEGINNING.replace("accounting", "registry") + "  - {name: reg-0, roles: [registry]}\n")
+    assert seen["reg-0"] == ("registry",)
+    assert seen["srv-0"][-1] == seen["cpu-0"][-1] == "containers"
+
+
+def test_containers_can_be_had_without_a_registry() -> None:
+    seen = roles(BEGINNING.replace("accounting", "containers"))
+    assert seen["cpu-0"] == ("slurmd", "containers")
+    assert not any("registry" in of_node for of_node in seen.values())
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

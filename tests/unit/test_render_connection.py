@@ -93,6 +93,15 @@ def test_no_form_tells_what_is_in_the_files_that_it_names(tmp_path: Path) -> Non
         assert "a password" not in said
 
 
+def test_the_registry_is_told_of_where_there_is_one() -> None:
+    assert connection(a_layout()).registry_ca is None
+    assert "REGISTRY" not in env(connection(a_layout()))
+    to = connection(a_layout(load("full", overrides=["services.registry=true"])))
+    assert (to.registry, to.registry_url) == ("slurmctld-0:5000", "https://10.20.30.12:5000")
+    assert to.registry_ca == HOME / "ca.pem"
+    assert "export SLURM_TEST_REGISTRY=slurmctld-0:5000\n" in env(to)
+
+
 def test_the_rest_daemon_is_told_of_where_there_is_one() -> None:
     assert connection(a_layout()).rest_url == ""
     assert "REST" not in env(connection(a_layout()))

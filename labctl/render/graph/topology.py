@@ -14,7 +14,7 @@ from labctl.definition.models import Definition, Node
 from labctl.render import groups, storage
 
 Tone = Literal["good", "busy", "off", "bad"]
-Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST"]
+Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST", "Registry"]
 
 #: What a role is to somebody who looks at a picture; a role that is not here is shown by its name.
 WORDS = {
@@ -25,6 +25,7 @@ WORDS = {
     "slurmctld": "Slurm controller",
     "slurmd": "compute node",
     "slurmrestd": "Slurm REST API",
+    "registry": "registry of images",
 }
 #: Beside the word for a state, for eyes that see no colours.
 SYMBOLS: dict[Tone, str] = {"good": "●", "busy": "◐", "off": "○", "bad": "✖"}
@@ -34,6 +35,8 @@ _PORTS = {"SlurmctldPort": 6817, "SlurmdPort": 6818}
 DBD_PORT = 6819
 #: slurmrestd(8)
 REST_PORT = 6820
+#: docker-registry's, unless registry_port says another one.
+REGISTRY_PORT = 5000
 _GOOD = ("idle", "running")
 _BUSY = ("mixed", "allocated", "completing", "reserved", "planned")
 _OFF = ("stopped", "suspended", "missing")
@@ -229,6 +232,10 @@ def _links(definition: Definition) -> tuple[Link, ...]:
         *(
             Link("REST", server, tuple(members["slurmctld"]), f"whoever has a token ({REST_PORT}, TLS)")
             for server in members.get("slurmrestd", [])
+        ),
+        *(
+            Link("Registry", server, tuple(members["containers"]), f"images ({REGISTRY_PORT}, TLS)")
+            for server in members.get("registry", [])
         ),
     )
 

@@ -76,7 +76,11 @@ def test_the_last_stage_has_the_new_secrets_alone(kind: Kind) -> None:
 
 def test_clients_trust_a_new_authority_before_servers_show_it_and_the_old_one_until_they_do() -> None:
     first, second, third = stages("tls", authority=True)
-    assert (first.tags, second.tags, third.tags) == ("ldap_client", "ldap_server,slurmrestd", "ldap_client")
+    assert (first.tags, second.tags, third.tags) == (
+        "ldap_client,containers",
+        "ldap_server,slurmrestd,registry",
+        "ldap_client,containers",
+    )
     assert (first.overlap, second.overlap) == (True, False)
     both = overlapping(OLD, NEW)
     assert both.ca_certificate == "new authority\nold authority\n"
