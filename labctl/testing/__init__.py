@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from labctl.testing.job import Job
     from labctl.testing.lab_cluster import TestCluster
     from labctl.testing.mock import MockBackend, MockCluster, mock_cluster
+    from labctl.testing.registry import Registry
     from labctl.testing.results import Result, Results
 
 _WHERE = {
@@ -24,6 +25,7 @@ _WHERE = {
     "JobTimeoutError": "errors",
     "MockBackend": "mock",
     "MockCluster": "mock",
+    "Registry": "registry",
     "RemoteError": "errors",
     "Result": "results",
     "Results": "results",
@@ -42,6 +44,7 @@ __all__ = [
     "JobTimeoutError",
     "MockBackend",
     "MockCluster",
+    "Registry",
     "RemoteError",
     "Result",
     "Results",

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from labctl.render.connection import Connection
     from labctl.testing.lab_cluster import TestCluster
     from labctl.testing.labs import Labs
+    from labctl.testing.registry import Registry
     from labctl.testing.wanted import Wanted
 
 #: Those that give a running cluster.
-FIXTURES = ("slurm_cluster", "slurm_cluster_gpu", "slurm_cluster_multi", "slurm_cluster_full")
+FIXTURES = (
+    "slurm_cluster",
+    "slurm_cluster_gpu",
+    "slurm_cluster_multi",
+    "slurm_cluster_full",
+    "slurm_registry",
+)
 RUN = pytest.StashKey[Path]()  # the folder that the processes of a run share
 LABS = pytest.StashKey["Labs"]()  # of this process, once a test has asked for one
 
@@ -44,6 +51,14 @@ def slurm_cluster_multi(request: pytest.FixtureRequest) -> Iterator[TestCluster]
 def slurm_cluster_full(request: pytest.FixtureRequest) -> Iterator[TestCluster]:
     """A running cluster with a machine for each service, CPU nodes and a GPU node."""
     yield from _cluster(request)
+
+
+@pytest.fixture(scope="session")
+def slurm_registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
+    """The registry of images of a running cluster of one CPU node, whose jobs can run in containers."""
+    from labctl.testing.registry import Registry  # noqa: PLC0415
+
+    yield from map(Registry, _cluster(request))
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +114,13 @@ def asked(item: pytest.Item) -> dict[str, Wanted]:
 
 def wanted(fixture: str, variant: Any) -> Wanted:
     """The lab of a fixture, or the variant of it that a matrix asks for."""
-    from labctl.testing.wanted import PRESETS, Wanted  # noqa: PLC0415
+    from labctl.testing.wanted import PRESETS, SERVICES, Wanted  # noqa: PLC0415
 
-    return variant if isinstance(variant, Wanted) else Wanted(PRESETS[fixture])
+    return (
+        variant
+        if isinstance(variant, Wanted)
+        else Wanted(PRESETS[fixture], services=SERVICES.get(fixture, ()))
+    )
 
 
 def labs(config: pytest.Config) -> Labs:

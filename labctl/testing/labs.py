@@ -175,7 +175,7 @@ class Labs:
             raise NotEnoughError(f"the test wants a lab of its own: {wanted}", hint=f"unset {VARIABLE}")
         cluster = TestCluster.from_env(directory=self.settings.root)
         self._attach(cluster)
-        wants = _counts(TestCluster(preset=wanted.preset, **dict(wanted.changes)).lab)
+        wants = _counts(TestCluster(preset=wanted.preset, **wanted.arguments()).lab)
         has = _counts(cluster.lab)
         for what, want in wants.items():
             if has[what] < want:
@@ -194,7 +194,7 @@ class Labs:
             wanted.preset,
             directory=self.settings.root,
             reporter=console.PlainReporter(),
-            **dict(wanted.changes),
+            **wanted.arguments(),
         )
         self._attach(cluster)
         use, busy = self._locks(name)
@@ -286,7 +286,11 @@ def _used(cluster: TestCluster) -> Path:
 def _counts(lab: Lab) -> dict[str, int]:
     """What a test may need of a lab."""
     nodes = [node for node in lab.definition.machines() if "slurmd" in node.roles]
-    return {"nodes that compute": len(nodes), "nodes with GPUs": sum(node.gpus > 0 for node in nodes)}
+    return {
+        "nodes that compute": len(nodes),
+        "nodes with GPUs": sum(node.gpus > 0 for node in nodes),
+        "registries": int(lab.definition.services.registry),
+    }
 
 
 def _folder() -> Path:

@@ -266,9 +266,12 @@ def mock_cluster(
     cpu_nodes: int | None = None,
     gpu_nodes: int | None = None,
     gpus_per_node: int | None = None,
+    overrides: Sequence[str] = (),
 ) -> MockCluster:
-    """A cluster that plays a lab of a preset, or of a definition by its path."""
-    definition = loading.load(str(preset), sizes=Sizes(cpu_nodes, gpu_nodes, None, gpus_per_node))
+    """A cluster that plays a lab of a preset, or of a definition by its path; the others are those of `TestCluster`."""
+    definition = loading.load(
+        str(preset), overrides=list(overrides), sizes=Sizes(cpu_nodes, gpu_nodes, None, gpus_per_node)
+    )
     return MockCluster(MockBackend(definition))
 
 

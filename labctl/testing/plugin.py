@@ -26,6 +26,7 @@ from labctl.testing.fixtures import (
     slurm_cluster_full,
     slurm_cluster_gpu,
     slurm_cluster_multi,
+    slurm_registry,
     taken,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "slurm_cluster_full",
     "slurm_cluster_gpu",
     "slurm_cluster_multi",
+    "slurm_registry",
 ]
 _INTEGRATION = "--run-integration"
 _TIMEOUT = "900"  # seconds

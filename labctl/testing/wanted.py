@@ -27,25 +27,38 @@ PRESETS = {
     "slurm_cluster_gpu": "gpu",
     "slurm_cluster_multi": "multi-node",
     "slurm_cluster_full": "full",
+    "slurm_registry": "cpu",
 }
+#: The services that a fixture's lab has to have.
+SERVICES = {"slurm_registry": ("registry",)}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A lab by its preset, or the path of a definition, and the other arguments of `TestCluster`."""
+    """A lab by its preset, or the path of a definition, the other arguments of `TestCluster`, and services to have."""
 
     preset: str
     changes: tuple[tuple[str, Any], ...] = ()
+    services: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        """What `TestCluster` is told besides the preset."""
+        given = dict(self.changes)
+        if self.services:
+            on = (f"services.{service}=true" for service in self.services)
+            given["overrides"] = (*given.get("overrides", ()), *on)
+        return given
 
     def name(self, root: Path) -> str:
         """What the lab is called: no other project's has this name."""
         stem = re.sub(r"[^a-z0-9-]", "-", Path(self.preset).stem.lower())[:12]
-        digest = hashlib.sha256(f"{root}\0{self.preset}\0{self.changes}".encode()).hexdigest()[:6]
+        changes = tuple(self.arguments().items())
+        digest = hashlib.sha256(f"{root}\0{self.preset}\0{changes}".encode()).hexdigest()[:6]
         return f"pytest-{stem}-{digest}"
 
     def __str__(self) -> str:
         """The same for people."""
-        return ", ".join([self.preset, *(f"{key}={value}" for key, value in self.changes)])
+        return ", ".join([self.preset, *(f"{key}={value}" for key, value in self.changes), *self.services])
 
 
 def variants(fixture: str, axes: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Wanted]]:
@@ -67,7 +80,8 @@ def variants(fixture: str, axes: Mapping[str, Sequence[Any]]) -> Iterator[tuple[
         chosen = dict(zip(axes, values, strict=True))
         label = ",".join(f"{key}={value}" for key, value in chosen.items())
         preset = str(chosen.pop("preset", PRESETS[fixture]))
-        yield label, Wanted(preset, tuple((key, _frozen(value)) for key, value in chosen.items()))
+        changes = tuple((key, _frozen(value)) for key, value in chosen.items())
+        yield label, Wanted(preset, changes, SERVICES.get(fixture, ()))
 
 
 def _frozen(value: Any) -> Any:
