@@ -21,6 +21,8 @@ _OPPOSITES = {
 }
 _HOMES = "/home"
 _DATA = "/data"
+#: For bundles of containers. slurmstepd reads them as root, which is nobody on NFS: a private home is closed to it.
+BUNDLES = f"{_DATA}/bundles"
 
 
 def server(layout: Layout) -> dict[str, Any]:
@@ -41,12 +43,19 @@ def server(layout: Layout) -> dict[str, Any]:
                 "mode": "0750",
             }
             for user in definition.users
-        ],
+        ]
+        + _bundles(definition),
         "nfs_server_links": [
             {"path": f"{user.directory}/data", "target": f"{_DATA}/{user.name}", "owner": user.name}
             for user in at_home
         ],
     }
+
+
+def _bundles(definition: Definition) -> list[dict[str, str]]:
+    """The place for them, where jobs can run in containers."""
+    wanted = any("containers" in node.roles for node in definition.machines())
+    return [{"path": BUNDLES, "owner": "root", "group": "root", "mode": "1777"}] if wanted else []
 
 
 def paths(definition: Definition) -> tuple[str, ...]:

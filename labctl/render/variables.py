@@ -122,4 +122,9 @@ def _verification(layout: Layout) -> dict[str, Any]:
     return {
         "verify_user": layout.definition.users[0].name,
         "verify_ssh_key": str(layout.directory / "id_ed25519"),
+        **(
+            {"verify_bundles": storage.BUNDLES}
+            if "containers" in groups.members(layout.definition.machines())
+            else {}
+        ),
     }

@@ -83,7 +83,8 @@ class Registry:
 
         Args:
             image: what it is called, such as ``app:1``.
-            bundle: a folder that is not there yet; what does not begin with / is in the user's home, on all nodes.
+            bundle: a folder that is not there yet, such as ``/data/bundles/app``. In a home, which is private, Slurm
+                finds it on the NFS server alone.
             user: who does it; by default the one whose jobs `Cluster.submit` submits.
             timeout: seconds that it may take.
 

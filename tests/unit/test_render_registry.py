@@ -49,6 +49,15 @@ def test_a_registry_of_the_users_own_is_trusted_besides() -> None:
     assert hosts == ["cpu-0:5000", "10.20.30.10:5000", "mine:5000"]
 
 
+def test_bundles_have_a_place_that_is_open_to_all_where_there_are_containers() -> None:
+    place = {"path": "/data/bundles", "owner": "root", "group": "root", "mode": "1777"}
+    with_them, without = files("full", "services.containers=true")[MAIN], files("full")[MAIN]
+    assert place in with_them["nfs_server_directories"]
+    assert with_them["verify_bundles"] == place["path"]
+    assert place not in without["nfs_server_directories"]
+    assert "verify_bundles" not in without
+
+
 def test_containers_alone_need_to_be_told_nothing_but_where() -> None:
     found = files("cpu", "services.containers=true")
     assert members(found, "containers") == ["cpu-0"]

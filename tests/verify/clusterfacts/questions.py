@@ -218,10 +218,12 @@ class Questions:
         self.cluster()  # nodes are idle only until jobs run
         node, partition = self._host("containers"), self.topology.default_partition
         registries = self.topology.var(node, "containers_registries", [])
+        user = Account.of(self.topology).user
         return self._ask_as(
-            Account.of(self.topology).user,
+            user,
             node,
             "containers",
+            bundles=self.topology.anywhere("verify_bundles") or user.home,
             deadline=self.deadline,
             partition=partition.name if partition else "",
             registry=registries[0]["host"] if registries and self.topology.nodes("registry") else "",

@@ -1,8 +1,8 @@
 # An image made here goes to the registry and comes back as a bundle, and a job runs in it; all of it as the suite's user.
-# partition registry token deadline
+# bundles partition registry token deadline
 
-cd "$HOME" 2>/dev/null || { section broken; echo "cannot enter the home $HOME"; exit 0; }
-directory=$(mktemp -d "$HOME/.verify-containers-XXXXXX") || { section broken; echo "cannot write in the home $HOME"; exit 0; }
+directory=$(mktemp -d "$bundles/.verify-containers-XXXXXX") || { section broken; echo "cannot write in $bundles"; exit 0; }
+chmod 755 "$directory" # slurmstepd reads a bundle as root, which is nobody on NFS
 image="$registry/verify/image:$token" # of one repository, however often this is run
 pushed=
 clean() {
