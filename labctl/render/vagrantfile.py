@@ -13,6 +13,11 @@ from labctl.render.templates import render
 BOOT_TIMEOUT = {"kvm": 300, "qemu": 900}
 #: COMMAND_LINE_SIZE of Linux on x86; what is longer is cut off without a word.
 LONGEST_COMMAND_LINE = 2048
+#: What a kernel is told about the hardware it runs on. Software emulation has no speculation to guard against, but
+#: each guard costs: page table isolation empties QEMU's cache of translations at every system call. And a machine that
+#: gets no CPU while it boots misses ticks of its timer, upon which the kernel panics ("IO-APIC + timer doesn't work!")
+#: unless it is told not to check. With KVM it knows both by itself.
+KERNEL_WORDS = {"kvm": (), "qemu": ("mitigations=off", "no_timer_check")}
 
 
 def vagrantfile(layout: Layout) -> str:
@@ -46,12 +51,10 @@ def command_line(layout: Layout, node: str) -> str:
     """What a node's kernel is started with, if its box does not boot by itself.
 
     It also carries the node's name and the lab's public key: systemd writes the credential to
-    /root/.ssh/authorized_keys. Under software emulation there is no speculation to guard against, but each guard costs:
-    with page table isolation every system call empties QEMU's cache of translations.
+    /root/.ssh/authorized_keys.
     """
-    guards = ["mitigations=off"] if layout.driver == "qemu" else []
     credential = f'systemd.set_credential="ssh.authorized_keys.root:{bare_key(layout.public_key)}"'
-    words = [f"root={layout.box.root}", "rw", "console=ttyS0", "quiet", *guards]
+    words = [f"root={layout.box.root}", "rw", "console=ttyS0", "quiet", *KERNEL_WORDS[layout.driver]]
     return " ".join([*words, f"systemd.hostname={node}", credential])
 
 
