@@ -573,3 +573,41 @@ def test_a_link_stays_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert write(monkeypatch, {"dest": str(tmp_path / "link"), "content": "new"})["changed"]
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "shared").read_text() == "new"
+
+
+OTHERS = "account required pam_nologin.so\n"
+
+
+def test_a_block_is_at_the_end_of_a_file_of_others_and_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sshd"
+    path.write_text(OTHERS)
+    ours = {"dest": str(path), "block": "slurmd", "content": "account required a.so\n"}
+    assert write(monkeypatch, ours)["changed"]
+    first, begin, line, end = path.read_text().splitlines()
+    assert (first, line) == (OTHERS.strip(), "account required a.so")
+    assert begin.startswith("# BEGIN slurmd") and end.startswith("# END slurmd")  # noqa: PT018 - one fact
+    assert not write(monkeypatch, ours)["changed"]
+    path.write_text(path.read_text() + "account required late.so\n")
+    assert write(monkeypatch, {**ours, "content": "account required b.so"})["changed"]
+    assert path.read_text().splitlines() == [
+        first,
+        "account required late.so",
+        begin,
+        "account required b.so",
+        end,
+    ]
+    assert write(monkeypatch, {**ours, "content": ""})["changed"]
+    assert path.read_text() == OTHERS + "account required late.so\n"
+
+
+def test_no_block_is_no_reason_to_touch_a_file_or_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").write_text("of others, with no end of line")
+    for name in ("there", "not-there"):
+        wanted = {"dest": str(tmp_path / name), "block": "slurmd", "content": ""}
+        assert not write(monkeypatch, wanted)["changed"]
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert (tmp_path / "there").read_text() == "of others, with no end of line"

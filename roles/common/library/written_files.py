@@ -17,6 +17,7 @@ description:
   - Writes each file whose text, owner or mode is another one than wanted, and makes the directories above it.
   - ansible.builtin.template and ansible.builtin.copy need two calls of the node for each file. Rendered by
     the lookup ansible.builtin.template, all files of a role need one.
+  - With C(block) the text is a part of a file that others write, at its end; an empty text takes that part out.
   - A file is replaced in one step by one that has its owner and mode already. So nobody sees half of it, or a
     secret that is in it.
 options:
@@ -28,6 +29,7 @@ options:
     suboptions:
       dest: {type: path, required: true, description: Where it is. Where that is a link, the file that it leads to.}
       content: {type: str, required: true, description: Its text.}
+      block: {type: str, description: The name of the part of the file that the text is; without it it is all.}
       owner: {type: str, default: root, description: Its owner.}
       group: {type: str, default: root, description: Its group.}
       mode: {type: raw, default: "0644", description: Its mode.}
@@ -52,13 +54,26 @@ def text(path: Path) -> str | None:
         return None
 
 
-def write(module: AnsibleModule, path: Path, file: dict[str, Any], attributes: dict[str, Any]) -> None:
+def framed(whole: str, name: str, content: str) -> str:
+    """The text of a file with a block at its end, or without it for no content; the rest stays as it is."""
+    first, last = (f"# {mark} {name}, managed by Ansible\n" for mark in ("BEGIN", "END"))
+    head, begun, rest = whole.partition(first)
+    kept = head + rest.partition(last)[2] if begun else whole
+    if not content:
+        return kept
+    ended = [part.rstrip("\n") + "\n" for part in (kept, content) if part]
+    return "".join([*ended[:-1], first, ended[-1], last])
+
+
+def write(
+    module: AnsibleModule, path: Path, file: dict[str, Any], after: str, attributes: dict[str, Any]
+) -> None:
     """Puts a new file in the place of a file, or of none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(file["content"].encode(errors="surrogateescape"))
+            stream.write(after.encode(errors="surrogateescape"))
         module.set_fs_attributes_if_different({**attributes, "path": draft}, changed=False)
         if file["validate"]:
             code, printed, error = module.run_command(file["validate"] % draft)
@@ -75,9 +90,13 @@ def converge(module: AnsibleModule, file: dict[str, Any]) -> dict[str, str] | No
     attributes = module.load_file_common_arguments(file, path=str(path))
     attributes["secontext"] = module.selinux_default_context(str(path))
     before, after = text(path), file["content"]
+    if file["block"]:
+        if before is None and not after:
+            return None
+        after = framed(before or "", file["block"], after)
     if before != after:
         if not module.check_mode:
-            write(module, path, file, attributes)
+            write(module, path, file, after, attributes)
     elif not module.set_fs_attributes_if_different(attributes, changed=False):
         return None
     header = file["dest"]
@@ -105,6 +124,7 @@ def main() -> None:
                 "options": {
                     "dest": {"type": "path", "required": True},
                     "content": {"type": "str", "required": True, "no_log": True},
+                    "block": {"type": "str"},
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "raw", "default": "0644"},
