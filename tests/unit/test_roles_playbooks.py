@@ -105,6 +105,7 @@ def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> 
         "nfs_client",
         "munge",
         "mariadb",
+        "mpi",
         "slurm_common",
         "slurmdbd",
         "slurmctld",
@@ -112,6 +113,7 @@ def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> 
         "slurmd",
         "slurmrestd",
         "registry",
+        "login",
     ]
 
 
@@ -198,16 +200,21 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("written")
     templates = {
         "slurm_common": ["slurm.conf", "cgroup.conf", "gres.conf"],
-        "slurmd": ["slurmd.conf", "fakegpu.conf"],
+        "slurmd": ["slurmd.conf", "fakegpu.conf", "pam"],
         "ldap_client": ["sssd.conf", "ldap.conf"],
         "nfs_server": ["exports", "nfs.conf"],
         "ldap_server": ["directory.yml"],
         "mariadb": ["server.cnf"],
         "slurmdbd": ["slurmdbd.conf"],
         "slurmrestd": ["slurmrestd.service", "slurmrestd-tls.conf"],
+        "mpi": ["params.conf"],
+        "login": ["limits.conf"],
     }
     variables = {
         "slurmd_requires_mounts": ["/home", "/data"],
+        "slurmd_pam_adopt_groups": ["admins"],
+        "mpi_params": {"btl": ["self", "tcp"], "mpi_show_handle_leaks": True, "pml": None},
+        "login_limits": {"cpu": 60, "nproc": None},
         "slurm_common_jwt_key": "S0VZ",
         "mariadb_config": {"innodb_buffer_pool_size": "2G", "innodb_lock_wait_timeout": None},
         "slurmdbd_storage_password": "hidden",
@@ -345,6 +352,20 @@ def test_cgroups_confine_everything_unless_told_otherwise(written: dict[str, str
 
 def test_slurmd_waits_for_its_mounts(written: dict[str, str]) -> None:
     assert "RequiresMountsFor=/home /data\n" in written["slurmd.conf"]
+
+
+def test_who_is_of_the_host_or_an_admin_needs_no_job_and_slurm_decides_last(written: dict[str, str]) -> None:
+    lines = [line for line in written["pam"].splitlines() if not line.startswith("#")]
+    assert lines == [
+        "account sufficient pam_localuser.so",
+        "account sufficient pam_succeed_if.so quiet user ingroup admins",
+        "account required pam_slurm_adopt.so action_adopt_failure=deny action_generic_failure=deny",
+    ]
+
+
+def test_mpi_and_limits_are_data(written: dict[str, str]) -> None:
+    assert written["params.conf"] == "btl = self,tcp\nmpi_show_handle_leaks = 1\n"
+    assert written["limits.conf"].splitlines()[2:] == ["* hard cpu 60"]
 
 
 def test_sssd_demands_tls_and_takes_overrides(written: dict[str, str]) -> None:
