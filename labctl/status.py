@@ -14,6 +14,7 @@ from labctl.definition.models import Definition
 from labctl.errors import BootError
 from labctl.files import LabFiles
 from labctl.providers.base import Found, Provider, Saver
+from labctl.render import login
 from labctl.render.graph import topology
 from labctl.render.graph.topology import Topology
 from labctl.services import Ask, ServiceStatus
@@ -151,16 +152,14 @@ def uptime(machines: Sequence[Found]) -> float | None:
 
 
 def connect(lab: str, nodes: Sequence[NodeStatus], config: Path) -> tuple[str, ...]:
-    """The commands that lead into a lab, by its controller if it runs, else by any node that does."""
-    running = sorted((node for node in nodes if node.state == "running"), key=_not_the_controller)
+    """The commands that lead into a lab, by a login node or its controller if it runs, else by any node that does."""
+    running = sorted(
+        (node for node in nodes if node.state == "running"), key=lambda node: login.entrance(node.roles)
+    )
     if not running or not config.is_file():
         return ()
     node = running[0].name
     return (f"labctl ssh --name {lab} {node}", shlex.join(["ssh", "-F", str(config), node]))
-
-
-def _not_the_controller(node: NodeStatus) -> bool:
-    return "slurmctld" not in node.roles
 
 
 def _slurm(members: Sequence[NodeStatus], ask: Ask) -> SlurmView | None:

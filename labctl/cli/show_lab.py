@@ -119,11 +119,14 @@ def verified(result: VerifyResult) -> str:
 
 def next_commands(status: LabStatus) -> None:
     """Print what one can do with a lab that is up."""
-    controller = next((node.name for node in status.nodes if "slurmctld" in node.roles), status.nodes[0].name)
+    from labctl.render.login import entrance  # noqa: PLC0415 - only where a lab is shown
+
+    door = min(status.nodes, key=lambda node: entrance(node.roles))
+    where = "the login node" if "login" in door.roles else "the controller"
     name = f" --name {status.name}"
     lines = (
-        (f"labctl ssh{name} {controller} -- sinfo", "the cluster as Slurm sees it"),
-        (f"labctl ssh{name} {controller}", "a shell on the controller"),
+        (f"labctl ssh{name} {door.name} -- sinfo", "the cluster as Slurm sees it"),
+        (f"labctl ssh{name} {door.name}", f"a shell on {where}"),
         (f"labctl exec{name} all -- uptime", "a command on every node"),
         (f"labctl stop {status.name}", "shut the machines down, keep their state"),
         (f"labctl destroy {status.name}", "remove everything"),

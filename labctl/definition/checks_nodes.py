@@ -10,7 +10,9 @@ from labctl.definition.parts import Parts, twice
 from labctl.definition.problems import Problem
 
 #: Inventory groups and words of Slurm's, Ansible's and labctl's own; Ansible cannot tell a host from a group.
-RESERVED = frozenset({"all", "ungrouped", "localhost", "default", "munge", "slurmctld", "slurmd"})
+RESERVED = frozenset(
+    {"all", "ungrouped", "localhost", "default", "login", "mpi", "munge", "slurmctld", "slurmd"}
+)
 ONE_EACH = ("ldap_server", "nfs_server", "slurmctld")
 
 

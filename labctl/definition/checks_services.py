@@ -1,4 +1,4 @@
-"""Rules for services: a role of one is on a node at most, and only where the service is on."""
+"""Rules for services: most roles of one are on a node at most, and all only where the service is on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labctl.definition.problems import Problem
 
 
 def roles(parts: Parts) -> Iterator[Problem]:
-    """A service's role is one node's at most, and a node has it only if the service is on."""
+    """A node has a service's role only if the service is on, and most roles are one node's at most."""
     if not parts.sure("nodes.roles", "services"):
         return
     names = parts.names()
@@ -20,6 +20,6 @@ def roles(parts: Parts) -> Iterator[Problem]:
             if having and role not in services.wanted(parts.services):
                 words = f"the role {role} is of the service {service}, which is off; say services: {{{service}: true}}"
                 yield Problem(("nodes", having[0][0], "roles"), words)
-            for index, name in having[1:]:
+            for index, name in having[1:] if role not in services.MANY else ():
                 words = f"{name} is a second {role}; {having[0][1]} is one already, and a lab has one"
                 yield Problem(("nodes", index, "roles"), words)

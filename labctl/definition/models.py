@@ -32,7 +32,7 @@ from labctl.definition.values import (
 )
 
 Role = Literal[
-    "ldap_server", "nfs_server", "mariadb", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "registry"
+    "ldap_server", "nfs_server", "mariadb", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "registry", "login"
 ]
 Provider = Literal["auto", "libvirt", "virtualbox"]
 
@@ -127,6 +127,8 @@ class Services(_Part):
     """A registry of container images, over TLS (role registry). It turns `containers` on, too."""
     containers: bool = False
     """Jobs in OCI containers, and tools for images, wherever jobs are made or run (role containers)."""
+    login: bool = False
+    """Login nodes with compilers (role login), MPI, and compute nodes that let in who has a job there."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ ROLES: dict[str, tuple[str, ...]] = {
     "accounting": ("mariadb", "slurmdbd"),
     "rest": ("slurmrestd",),
     "registry": ("registry",),
+    "login": ("login",),
 }
+#: Roles that any number of nodes may have.
+MANY = frozenset({"login"})
 #: Where jobs run, and where people prepare them: what containers take has to be there.
 _WORKPLACES = {"slurmctld", "slurmd", "login"}
 

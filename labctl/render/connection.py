@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labctl import words
 from labctl.errors import UsageError
-from labctl.render import registry, rest
+from labctl.render import login, registry, rest
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import quoted
 
@@ -51,7 +51,7 @@ class Connection:
 
     Attributes:
         cluster: the lab's name, which is Slurm's ClusterName as well.
-        hostname: the address of the controller, where Slurm's commands are.
+        hostname: the address of the node to log in to: a login node, or the controller where there is none.
         port: of its SSH server.
         username: who logs in there.
         home: of that user.
@@ -59,6 +59,7 @@ class Connection:
         known_hosts: the host keys of the nodes, as ssh keeps them.
         ssh_config: the lab's own, with a host for each node.
         controller: the controller's name.
+        login: the name of the node to log in to.
         partition: where jobs go that name none.
         partitions: all of them.
         nodes: all of them.
@@ -78,6 +79,7 @@ class Connection:
     known_hosts: Path
     ssh_config: Path
     controller: str
+    login: str
     partition: str
     partitions: tuple[Partition, ...]
     nodes: tuple[Member, ...]
@@ -100,6 +102,7 @@ def connection(layout: Layout, user: str = "") -> Connection:
     """
     definition = layout.definition
     controller = next(machine for machine in layout.machines if "slurmctld" in machine.node.roles)
+    door = min(layout.machines, key=lambda machine: login.entrance(machine.node.roles))
     homes = _homes(layout)
     username = user or next(iter(homes))
     if username not in homes:
@@ -111,7 +114,7 @@ def connection(layout: Layout, user: str = "") -> Connection:
     machines = [machine.node for machine in layout.machines]
     return Connection(
         cluster=layout.lab,
-        hostname=str(controller.address),
+        hostname=str(door.address),
         port=_PORT,
         username=username,
         home=homes[username],
@@ -119,6 +122,7 @@ def connection(layout: Layout, user: str = "") -> Connection:
         known_hosts=layout.directory / "known_hosts",
         ssh_config=layout.directory / "ssh_config",
         controller=controller.node.name,
+        login=door.node.name,
         partition=default or "",
         partitions=tuple(
             Partition(
@@ -153,7 +157,7 @@ def ssh(to: Connection) -> str:
     """Hosts for ~/.ssh/config. They bear the lab's name, for other clusters have a cpu-0, too."""
     hosts = "".join(f"Host {node.name}.{to.cluster}\n    HostName {node.address}\n" for node in to.nodes)
     return f"""\
-# The lab {to.cluster}, for ~/.ssh/config or a file that it includes: ssh {to.controller}.{to.cluster}
+# The lab {to.cluster}, for ~/.ssh/config or a file that it includes: ssh {to.login}.{to.cluster}
 {hosts}Host *.{to.cluster}
     User {to.username}
     Port {to.port}

@@ -8,7 +8,7 @@ from labctl.definition.models import Node
 
 SERVERS = ("ldap_server", "nfs_server", "slurmctld", "slurmd")
 #: Of services: a lab without them has no such groups.
-SERVICES = ("mariadb", "slurmdbd", "slurmrestd", "containers", "registry")
+SERVICES = ("mariadb", "slurmdbd", "slurmrestd", "containers", "registry", "login", "mpi")
 ROLES = (
     "common",
     "ldap_server",
@@ -17,6 +17,7 @@ ROLES = (
     "nfs_client",
     "munge",
     "mariadb",
+    "mpi",
     "slurm_common",
     "slurmdbd",
     "slurmctld",
@@ -24,7 +25,10 @@ ROLES = (
     "slurmd",
     "slurmrestd",
     "registry",
+    "login",
 )
+
+_SLURM = {"slurmctld", "slurmd", "slurmdbd", "slurmrestd", "login"}
 
 
 def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
@@ -32,13 +36,13 @@ def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
     nodes = list(nodes)
     serving = [*SERVERS, *(role for role in SERVICES if any(role in node.roles for node in nodes))]
     found = {role: [node.name for node in nodes if role in node.roles] for role in serving}
-    slurm = [
-        node.name for node in nodes if {"slurmctld", "slurmd", "slurmdbd", "slurmrestd"} & set(node.roles)
-    ]
+    slurm = [node.name for node in nodes if _SLURM & set(node.roles)]
     found["ldap_client"] = [node.name for node in nodes]
     found["nfs_client"] = [node.name for node in nodes if "nfs_server" not in node.roles]
     found["munge"] = slurm
     found["slurm_common"] = slurm
+    if "login" in found:
+        found["mpi"] = [node.name for node in nodes if {"login", "slurmd"} & set(node.roles)]
     ordered = {role: found[role] for role in ROLES if role in found}
     for name in dict.fromkeys(partition for node in nodes for partition in node.partitions):
         ordered[partition_group(name)] = [node.name for node in nodes if name in node.partitions]

@@ -48,7 +48,7 @@ def inventory(layout: Layout, secrets: Secrets) -> dict[str, str]:
         ),
         **{
             f"inventory/host_vars/{machine.node.name}.yml": _write(
-                merged(variables.of_node(machine.node), machine.node.vars),
+                merged(variables.of_node(layout, machine.node), machine.node.vars),
                 f"What {machine.node.name} alone is told.",
             )
             for machine in layout.machines

@@ -6,7 +6,7 @@ from typing import Any
 
 from labctl.definition.models import Node, Partition
 from labctl.definition.slurm_keys import HARDWARE_KEYS, NODE_KEYS, PARTITION_KEYS, canonical
-from labctl.render import accounting
+from labctl.render import accounting, login
 from labctl.render.groups import partition_group
 from labctl.render.layout import Layout
 
@@ -18,7 +18,7 @@ def of_all(layout: Layout) -> dict[str, Any]:
     if any(set(_spelled(node.slurm, NODE_KEYS)) & set(HARDWARE_KEYS) for node in nodes):
         # Else slurmd would refuse to be what its machine is not.
         config["SlurmdParameters"] = "config_overrides"
-    config |= accounting.slurm_conf(layout)
+    config |= accounting.slurm_conf(layout) | login.slurm_conf(layout.definition)
     default = layout.definition.default_partition()
     return {
         "slurm_common_config": config,

@@ -8,7 +8,7 @@ from typing import Any
 from labctl.definition.accounts import primary_gid, resolve
 from labctl.definition.models import Node, User
 from labctl.definition.yamltext import Unsafe
-from labctl.render import accounting, groups, registry, rest, slurm, storage
+from labctl.render import accounting, groups, login, registry, rest, slurm, storage
 from labctl.render.layout import Layout, Secrets
 from labctl.render.merge import merged
 
@@ -31,9 +31,9 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
     return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))
 
 
-def of_node(node: Node) -> dict[str, Any]:
+def of_node(layout: Layout, node: Node) -> dict[str, Any]:
     """What one node alone is told."""
-    return slurm.of_node(node) | storage.of_node(node)
+    return slurm.of_node(node) | storage.of_node(node) | login.of_node(layout.definition, node)
 
 
 def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:

@@ -81,3 +81,19 @@ def test_a_broken_service_hides_no_other_mistake_and_makes_none_up() -> None:
 def test_what_is_dumped_loads_as_the_same() -> None:
     lab = loads(BEGINNING)
     assert loads(dump(lab)) == lab
+
+
+LOGIN = BEGINNING.replace("accounting", "login")
+
+
+def test_users_log_in_on_the_controllers_node_unless_there_are_nodes_for_that() -> None:
+    assert roles(LOGIN)["srv-0"][-1] == "login"
+    seen = roles(LOGIN + '  - {name: "login-[0-1]", roles: [login]}\n')
+    assert seen["login-0"] == seen["login-1"] == ("login",)
+    assert "login" not in seen["srv-0"]
+
+
+def test_a_node_cannot_bear_the_name_of_a_group() -> None:
+    with pytest.raises(DefinitionError) as refusal:
+        loads(LOGIN + "  - {name: login, roles: [login]}\n")
+    assert "try 'login-0'" in str(refusal.value.why)

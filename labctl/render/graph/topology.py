@@ -26,6 +26,7 @@ WORDS = {
     "slurmd": "compute node",
     "slurmrestd": "Slurm REST API",
     "registry": "registry of images",
+    "login": "login node",
 }
 #: Beside the word for a state, for eyes that see no colours.
 SYMBOLS: dict[Tone, str] = {"good": "●", "busy": "◐", "off": "○", "bad": "✖"}
