@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from clusterfacts import inventory
+from clusterfacts.account import Account
 from clusterfacts.answers import Sections
-from clusterfacts.connection import Connections, transport
+from clusterfacts.connection import Answer, Connections, transport
+from clusterfacts.doors import Doors
 from clusterfacts.questions import Questions
 from clusterfacts.topology import Topology, User
 from testinfra.host import Host
@@ -24,6 +26,8 @@ TOPICS = (
     "accounting",
     "rest",
     "containers",
+    "mpi",
+    "login",
     "reboot",
 )
 HEAD_START = 4.0  # seconds
@@ -39,6 +43,8 @@ OF_CLUSTER = (
     "exports",
     "outsider",
     "login",
+    "mpi",
+    "doors",
 )  # fixtures, too
 
 
@@ -218,6 +224,29 @@ def rest(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips 
 @pytest.fixture
 def containers(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
     return questions.containers()
+
+
+@pytest.fixture
+def mpi(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
+    return questions.mpi()
+
+
+@pytest.fixture
+def login(questions: Questions, user: User) -> Answer:  # noqa: ARG001 - skips without a user
+    if Account.of(questions.topology).key is None:
+        pytest.skip("the inventory has no verify_ssh_key")
+    if questions.topology.entrance is None:
+        pytest.skip("the inventory has no node that users may log in to")
+    return questions.login()
+
+
+@pytest.fixture
+def doors(questions: Questions, user: User) -> Doors:  # noqa: ARG001 - skips without a user
+    if not questions.topology.closed:
+        pytest.skip("the inventory has no compute node with slurmd_pam_adopt")
+    if Account.of(questions.topology).key is None:
+        pytest.skip("the inventory has no verify_ssh_key")
+    return questions.doors()
 
 
 @pytest.fixture

@@ -148,19 +148,12 @@ def test_ssh_key_of_the_user_comes_from_the_directory(
         )
 
 
-@pytest.fixture
-def login(questions: Questions, account: Account) -> Answer:
-    if account.key is None:
-        pytest.skip("the inventory has no verify_ssh_key")
-    return questions.login()
-
-
 @pytest.mark.needs("slurmd")
 def test_user_logs_in_by_ssh_and_has_a_home(topology: Topology, login: Answer, user: User) -> None:
-    node, seen = topology.first("slurmd"), login.stdout.splitlines()
+    node, seen = topology.entrance, login.stdout.splitlines()
     said = login.stderr.strip() or seen
     assert login.code == 0, f"{node}: the login of {user.name} ended with {login.code}: {said}"
-    name, directory, home, owner, _ = seen
+    name, directory, home, owner = seen[:4]
     assert name == user.name, f"{node}: logged in as {name}, expected {user.name}"
     assert directory == home == user.home, (
         f"{node}: {name} starts in {directory}, HOME is {home}, expected {user.home}"

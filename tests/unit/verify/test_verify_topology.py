@@ -218,3 +218,15 @@ def test_the_limit_to_try_is_one_that_refuses_jobs() -> None:
     denies = {"MaxWall": "0:30:00", "Flags": ["DenyOnLimit"]}
     assert limit({"name": "a", "options": denies}) == Limit("a", None, "31")
     assert limit({"name": "a", "options": {"MaxSubmitJobsPerUser": 2}}) == Limit("a", 2, "")
+
+
+def test_users_log_in_on_login_nodes_and_on_compute_nodes_that_are_not_for_jobs_alone() -> None:
+    def cluster(**groups: tuple[str, ...]) -> Topology:
+        return Topology(
+            {"slurmd": ("cpu-0", "cpu-1"), **groups}, {"cpu-0": {"slurmd_pam_adopt": True}, "cpu-1": {}}
+        )
+
+    assert cluster().closed == ("cpu-0",)
+    assert cluster().entrance == "cpu-1"
+    assert cluster(login=("login-0",)).entrance == "login-0"
+    assert cluster(slurmd=("cpu-0",)).entrance is None

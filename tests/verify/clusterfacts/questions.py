@@ -14,10 +14,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Concatenate, ParamSpec, TypeVar
 
-from . import connection
+from . import connection, doors
 from .account import Account
 from .answers import Sections
 from .connection import Answer, Connections, NodeError
+from .doors import Doors
 from .jobs import Plan
 from .shared import shared, writers
 from .survey import Survey, ahead
@@ -39,6 +40,7 @@ UNITS = {
     "slurmd": "slurmd.service",
     "registry": "docker-registry.service",
 }
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -231,6 +233,39 @@ class Questions:
         )
 
     @once
+    def mpi(self) -> Sections:
+        """A program that the suite's user builds on the login node and runs as a job on several compute nodes."""
+        with suppress(NodeError):
+            self.jobs()  # nodes are to be idle before and after those
+        partition = self.topology.default_partition
+        if partition is None:
+            raise NodeError("the inventory has no slurm_common_partitions, so no job can be submitted")
+        return self._ask_as(
+            Account.of(self.topology).user,
+            self._host("login"),
+            "mpi",
+            deadline=self.deadline,
+            partition=partition.name,
+            nodes=min(2, len(partition.nodes)),
+        )
+
+    @once
+    def doors(self) -> Doors:
+        """Who gets in by SSH on a compute node that is for jobs alone."""
+        for jobs in (
+            self.jobs,
+            self.mpi,
+            self.rest,
+            self.containers,
+        ):  # the user shall have no job there while that is tried
+            with suppress(NodeError):
+                jobs()
+        node, account = self.topology.closed[0], Account.of(self.topology)
+        short = node.partition(".")[0]
+        occupying = script("occupy", user=account.user.name, node=short, wait=self.deadline)
+        return doors.tried(node, self._host("slurmctld"), self.connections, account, occupying)
+
+    @once
     def resume(self) -> Sections:
         """What an admin would do after a reboot: nodes resumed where slurm.conf leaves that to one."""
         controller = self._host("slurmctld")
@@ -257,9 +292,12 @@ class Questions:
 
     @once
     def login(self) -> Answer:
-        """The suite's user logs in by SSH on the first compute node."""
-        account, node = Account.of(self.topology), self._host("slurmd")
+        """The suite's user logs in by SSH where users do."""
+        account, node = Account.of(self.topology), self.topology.entrance
+        if node is None:
+            raise NodeError("the inventory has no node that users may log in to")
         told = 'id -un; pwd -P; echo "$HOME"; stat -c "%U %a" "$HOME"; command -v sinfo'
+        told += "; prlimit --noheadings --raw --output RESOURCE,HARD"
         command = self.connections.login(node, account.user.name, account.key, told)
         return connection.run(command, whom=f"{node} as {account.user.name}", deadline=120)
 

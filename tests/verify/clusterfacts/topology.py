@@ -120,6 +120,17 @@ class Topology:
         return self.first("slurmctld")
 
     @property
+    def closed(self) -> tuple[str, ...]:
+        """The compute nodes that let users in only while they have a job there."""
+        return tuple(node for node in self.nodes("slurmd") if self.var(node, "slurmd_pam_adopt", False))
+
+    @property
+    def entrance(self) -> str | None:
+        """Where users log in: on a login node, or on a compute node that lets them in."""
+        opened = [*self.nodes("login"), *(node for node in self.nodes("slurmd") if node not in self.closed)]
+        return next(iter(opened), None)
+
+    @property
     def users(self) -> tuple[User, ...]:
         """The users that the LDAP server is told to hold."""
         return tuple(

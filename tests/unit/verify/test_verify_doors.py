@@ -1,0 +1,67 @@
+"""Who gets in on a compute node that is for jobs: what is tried, in which order, and what is left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from clusterfacts import connection, doors
+from clusterfacts.account import Account
+from clusterfacts.connection import Answer, NodeError
+from clusterfacts.topology import User
+
+ANN = Account(User("ann", 10000, 10000, "/home/ann", "/bin/bash"), "", Path("/key"), "login-0")
+
+
+class Cluster:
+    """A controller, and a node that lets a user in as long as there is a job."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.said: list[str] = []
+        self.there = False
+
+    def login(self, node: str, user: str, _key: Path | None, script: str) -> list[str]:
+        return ["ssh", user, node, script]
+
+    def command(self, node: str, script: str) -> list[str]:
+        return ["ssh", "-o", "ControlPath=shared", "root", node, script]
+
+    def ask(self, node: str, script: str, *, deadline: float = 0) -> Answer:  # noqa: ARG002 - as the real one has it
+        self.said.append(f"{node}: {script}")
+        self.there = script == "occupy" and self.job.startswith("RUNNING")
+        return Answer(0, f"{self.job}\n" if script == "occupy" else "", "")
+
+    def run(self, command: list[str], **_: object) -> Answer:
+        if "root" in command:
+            assert command.index("ControlPath=none") < command.index(
+                "ControlPath=shared"
+            )  # ssh takes the first
+            return Answer(0, "root\n", "")
+        assert "LogLevel=INFO" in command
+        if not self.there:
+            raise NodeError("cpu-0 cannot be reached: no active jobs on this node")
+        return Answer(0, "ann\n0::/job_7/step_extern\n", "")
+
+
+def tried(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> doors.Doors:
+    monkeypatch.setattr(connection, "run", cluster.run)
+    return doors.tried("cpu-0", "ctl-0", cluster, ANN, "occupy")  # type: ignore[arg-type]
+
+
+def test_a_user_is_tried_without_a_job_and_with_one_which_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster("RUNNING 7")
+    seen = tried(monkeypatch, cluster)
+    assert (seen.without.open, seen.inside.open, seen.admin.open, seen.job) == (False, True, True, "7")
+    assert "no active jobs" in seen.without.said
+    assert cluster.said == ["ctl-0: occupy", "ctl-0: scancel --quiet 7"]
+
+
+@pytest.mark.parametrize(("answer", "ended"), [("PENDING 7", 1), ("sbatch: error: no such partition", 0)])
+def test_a_job_that_does_not_run_is_said_and_ended(
+    monkeypatch: pytest.MonkeyPatch, answer: str, ended: int
+) -> None:
+    cluster = Cluster(answer)
+    with pytest.raises(NodeError, match="not running"):
+        tried(monkeypatch, cluster)
+    assert len(cluster.said) == 1 + ended

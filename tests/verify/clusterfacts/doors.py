@@ -1,0 +1,87 @@
+"""Who gets in by SSH on a compute node that is for jobs alone: tried without a job there, and with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from . import connection
+from .account import Account
+from .connection import Connections, NodeError
+
+_TOLD = "id -un; cat /proc/self/cgroup"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Whether somebody got in, and what was said then."""
+
+    open: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Who gets in.
+
+    Attributes:
+        node: where.
+        job: the number of the user's job there, while there is one.
+        admin: whoever the inventory connects as.
+        without: the user while they have no job there.
+        inside: the user while they have one.
+    """
+
+    node: str
+    job: str
+    admin: Entry
+    without: Entry
+    inside: Entry
+
+
+def tried(node: str, controller: str, connections: Connections, account: Account, occupying: str) -> Doors:
+    """Try it.
+
+    Args:
+        node: the compute node.
+        controller: where jobs are submitted.
+        connections: to both.
+        account: the user, who has no job on the node.
+        occupying: the script that gives them one there and prints its state and its number.
+
+    Raises:
+        NodeError: the user gets no job on the node.
+    """
+    as_user = connections.login(node, account.user.name, account.key, _TOLD)
+    as_user[1:1] = ["-o", "LogLevel=INFO"]  # PAM's reason for a refusal is a banner
+    without = _entry(node, as_user)
+    with _job(controller, connections, occupying) as number:
+        inside = _entry(node, as_user)
+    first, *rest = connections.command(node, _TOLD)
+    anew = (
+        ["-o", "ControlPath=none"] if first == "ssh" else []
+    )  # PAM was asked for a shared connection long ago
+    return Doors(node, number, _entry(node, [first, *anew, *rest]), without, inside)
+
+
+def _entry(node: str, command: list[str]) -> Entry:
+    try:
+        answer = connection.run(command, whom=node, deadline=120)
+    except NodeError as refusal:
+        return Entry(open=False, said=str(refusal))
+    return Entry(answer.code == 0, answer.stdout + answer.stderr)
+
+
+@contextmanager
+def _job(controller: str, connections: Connections, script: str) -> Iterator[str]:
+    """The number of a job that is there for as long as that takes."""
+    answer = connections.ask(controller, script, deadline=300)
+    state, _, number = answer.stdout.strip().rpartition("\n")[2].partition(" ")
+    try:
+        if state != "RUNNING":
+            raise NodeError(f"{controller}: the user's job is not running: {answer.stdout}{answer.stderr}")
+        yield number
+    finally:
+        if number.isdigit():
+            connections.ask(controller, f"scancel --quiet {number}")
