@@ -69,9 +69,9 @@ def test_a_new_authority_is_trusted_before_it_is_shown(world: World, reporter: B
     with pytest.raises(VerifyError, match="certificates"):  # nobody shows the one that was made just now
         lab(world).rotate(reporter, "tls", authority=True)
     assert world.taken() == [
-        "converge tags=ldap_client",
-        "converge tags=ldap_server,slurmrestd",
-        "converge tags=ldap_client",
+        "converge tags=ldap_client,containers",
+        "converge tags=ldap_server,slurmrestd,registry",
+        "converge tags=ldap_client,containers",
     ]
     assert told(world)["ldap_server_tls_key"] == kept(world)["private_keys"]["head"]
 
