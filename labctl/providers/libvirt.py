@@ -8,10 +8,10 @@ import os
 import tarfile
 import time
 from collections.abc import Iterator
+from html import escape
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import IO, Any
-from xml.sax.saxutils import escape, quoteattr
 
 import libvirt
 
@@ -297,7 +297,7 @@ class Hypervisor:
                 pool.storageVolLookupByName(stale).delete()
         xml = (
             f"<volume><name>{escape(name)}</name><capacity unit='B'>{capacity or size}</capacity>"
-            f"<target><format type={quoteattr(form)}/><permissions><mode>0644</mode></permissions></target></volume>"
+            f"<target><format type='{escape(form)}'/><permissions><mode>0644</mode></permissions></target></volume>"
         )
         try:
             volume = pool.createXML(xml)

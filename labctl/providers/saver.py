@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator
+from html import escape
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape, quoteattr
 
 import libvirt
 
@@ -151,7 +151,7 @@ class LibvirtSaver:
             root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own words
             targets = [target.get("dev", "") for target in root.iterfind("devices/disk/target")]
             disks = "".join(f"<disk name='{target}' snapshot='no'/>" for target in targets)
-            memory = f"<memory snapshot='external' file={quoteattr(str(path))}/>"
+            memory = f"<memory snapshot='external' file='{escape(str(path))}'/>"
             xml = f"<domainsnapshot>{memory}<disks>{disks}</disks></domainsnapshot>"
             domain.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
 
