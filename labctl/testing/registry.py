@@ -17,6 +17,8 @@ images=$(mktemp -d {bundle}.XXXXXX)
 trap 'rm -rf "$images"' EXIT
 skopeo copy --quiet {source} "oci:$images:image"
 umoci unpack --rootless --image "$images:image" {bundle}
+chmod a+rx {bundle}
+chmod a+r {bundle}/config.json
 realpath {bundle}
 """
 

@@ -21,9 +21,11 @@ try() { # name, then a command; its exit code and what it says
     printf '%s\n%s\n' "$code" "$out"
     return $code
 }
+# Slurm reads the bundle's own folder and config.json as nobody; the image's files only the job reads.
+unpack() { umoci unpack --rootless --image "images:$1" "$1" && chmod a+rx "$1" && chmod a+r "$1/config.json"; }
 # The files have the same times each time, and so the registry has them once however often this is run.
 make() {
-    umoci init --layout images && umoci new --image images:made && umoci unpack --rootless --image images:made made || return
+    umoci init --layout images && umoci new --image images:made && unpack made || return
     mkdir made/rootfs/bin made/rootfs/etc && cp /bin/busybox made/rootfs/bin/ && ln -s busybox made/rootfs/bin/sh || return
     echo 'ID=verify-containers' >made/rootfs/etc/os-release
     find made/rootfs -exec touch --no-dereference --date=@0 {} +
@@ -36,7 +38,7 @@ if try make make && [ -n "$registry" ]; then
     mkdir nobody
     bundle=pulled
     try push skopeo copy --quiet oci:images:made "docker://$image" && pushed=yes
-    try pull skopeo copy --quiet "docker://$image" oci:images:pulled && umoci unpack --rootless --image images:pulled pulled
+    try pull skopeo copy --quiet "docker://$image" oci:images:pulled && unpack pulled
     try unknown skopeo copy --quiet "docker://$registry/verify/no-such-image:1" oci:images:unknown
     try untrusted skopeo copy --quiet --src-cert-dir="$directory/nobody" "docker://$image" oci:images:untrusted
 fi
