@@ -32,7 +32,15 @@ from labctl.definition.values import (
 )
 
 Role = Literal[
-    "ldap_server", "nfs_server", "mariadb", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "registry", "login"
+    "ldap_server",
+    "nfs_server",
+    "mariadb",
+    "slurmdbd",
+    "slurmctld",
+    "slurmd",
+    "slurmrestd",
+    "registry",
+    "login",
 ]
 Provider = Literal["auto", "libvirt", "virtualbox"]
 
