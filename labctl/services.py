@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from labctl.definition.models import Definition
 from labctl.errors import BootError
 from labctl.providers.base import Answer
-from labctl.render import groups, storage
+from labctl.render import groups, registry, rest, storage
 from labctl.render.graph import topology
 from labctl.side_by_side import each
 
@@ -90,7 +90,7 @@ def _addresses(definition: Definition) -> Mapping[str, str]:
         "nfs-server": "{}:" + ",".join(storage.paths(definition) or ("/",)),
         "slurmdbd": f"{{}}:{topology.DBD_PORT}",
         "slurmctld": f"{{}}:{ports['SlurmctldPort']}",
-        "slurmrestd": f"https://{{}}:{topology.REST_PORT}",
-        "docker-registry": f"https://{{}}:{topology.REGISTRY_PORT}",
+        "slurmrestd": f"https://{{}}:{rest.PORT}",
+        "docker-registry": f"https://{{}}:{registry.PORT}",
         "slurmd": f"{{}}:{ports['SlurmdPort']}",
     }

@@ -7,7 +7,8 @@ from typing import Any
 from labctl.render import rest
 from labctl.render.layout import Layout, Machine, Secrets
 
-_PORT = 5000
+#: docker-registry's own.
+PORT = 5000
 
 
 def host(layout: Layout) -> str:
@@ -50,7 +51,7 @@ def _address(layout: Layout) -> str:
 
 
 def _port(layout: Layout) -> Any:
-    return layout.definition.vars.get("registry_port", _PORT)
+    return layout.definition.vars.get("registry_port", PORT)
 
 
 def _machine(layout: Layout) -> Machine:

@@ -8,14 +8,15 @@ from labctl.render.layout import Layout, Machine, Secrets
 
 #: The file in a lab's directory that has the certificate of the lab's authority.
 CA = "ca.pem"
-_PORT = 6820
+#: slurmrestd(8)
+PORT = 6820
 
 
 def url(layout: Layout) -> str:
     """Where clients reach the daemon, as the definition's variables have it; nothing where there is none."""
     if not layout.definition.services.rest:
         return ""
-    port = layout.definition.vars.get("slurmrestd_port", _PORT)
+    port = layout.definition.vars.get("slurmrestd_port", PORT)
     return f"https://{_machine(layout).address}:{port}"
 
 

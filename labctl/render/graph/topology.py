@@ -11,7 +11,7 @@ from typing import Literal
 
 from labctl.definition import hostlist
 from labctl.definition.models import Definition, Node
-from labctl.render import groups, storage
+from labctl.render import groups, registry, rest, storage
 
 Tone = Literal["good", "busy", "off", "bad"]
 Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST", "Registry"]
@@ -34,10 +34,6 @@ SYMBOLS: dict[Tone, str] = {"good": "●", "busy": "◐", "off": "○", "bad": "
 _PORTS = {"SlurmctldPort": 6817, "SlurmdPort": 6818}
 #: slurmdbd.conf(5): where slurmdbd listens.
 DBD_PORT = 6819
-#: slurmrestd(8)
-REST_PORT = 6820
-#: docker-registry's, unless registry_port says another one.
-REGISTRY_PORT = 5000
 _GOOD = ("idle", "running")
 _BUSY = ("mixed", "allocated", "completing", "reserved", "planned")
 _OFF = ("stopped", "suspended", "missing")
@@ -231,11 +227,11 @@ def _links(definition: Definition) -> tuple[Link, ...]:
         Link("MUNGE", "", tuple(members["munge"]), "one key, mutual trust"),
         *_accounting(members),
         *(
-            Link("REST", server, tuple(members["slurmctld"]), f"whoever has a token ({REST_PORT}, TLS)")
+            Link("REST", server, tuple(members["slurmctld"]), f"whoever has a token ({rest.PORT}, TLS)")
             for server in members.get("slurmrestd", [])
         ),
         *(
-            Link("Registry", server, tuple(members["containers"]), f"images ({REGISTRY_PORT}, TLS)")
+            Link("Registry", server, tuple(members["containers"]), f"images ({registry.PORT}, TLS)")
             for server in members.get("registry", [])
         ),
     )
