@@ -92,6 +92,8 @@ def bring_back(
 ) -> None:
     """Make a machine as it was saved; it stays frozen, and one of its name that is there is thrown away.
 
+    Its saved disk must be there, see `stage`.
+
     Args:
         saver: the provider's.
         snapshot: where it was saved.
@@ -105,14 +107,13 @@ def bring_back(
         SnapshotError: it could not be brought back; what is there is half a machine.
     """
     was = snapshot.nodes[saved]
-    base = stage(saver, snapshot, saved)
     with suppress(LabError):
         saver.switch_off(layout.lab, node)
     place = Place(
         lab=layout.lab,
         node=node,
         directory=layout.directory,
-        disk=saver.new_disk(layout.lab, node, base),
+        disk=saver.new_disk(layout.lab, node, snapshot.volume(saved)),
         kernel=layout.box.kernel,
         initrd=layout.box.initrd,
         network=layout.network.name,
@@ -123,13 +124,16 @@ def bring_back(
         saver.bring_back(machine, memory)
 
 
-def stage(saver: Saver, snapshot: Snapshot, node: str) -> str:
-    """The name of a node's saved disk in the storage pool, where it is put once."""
-    volume, saved = snapshot.volume(node), snapshot.nodes[node]
-    if not saver.staged(volume):
-        with packing.unpacking(snapshot.path / saved.disk.file) as source:
-            saver.stage(volume, source, saved.disk.content, saved.capacity)
-    return volume
+def stage(saver: Saver, snapshot: Snapshot) -> None:
+    """Have the saved disks in the storage pool, where each is put once."""
+
+    def put(node: str) -> None:
+        disk = snapshot.nodes[node].disk
+        with packing.unpacking(snapshot.path / disk.file) as source:
+            saver.stage(snapshot.volume(node), source, disk.content, snapshot.nodes[node].capacity)
+
+    there = saver.staged()
+    each([node for node in snapshot.nodes if snapshot.volume(node) not in there], put)
 
 
 @contextmanager

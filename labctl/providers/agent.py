@@ -92,7 +92,7 @@ def ask(node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, st
         OSError: it could not be run or did not end in time.
     """
     try:
-        domain = _connection().lookupByName(os.environ.get(PREFIX_VARIABLE, "") + node)
+        domain = _hypervisor().connection.lookupByName(os.environ.get(PREFIX_VARIABLE, "") + node)
         answer = run(domain, script, stdin=stdin, deadline=deadline)
     except (libvirt.libvirtError, LabError) as error:
         raise OSError(str(error)) from error
@@ -100,8 +100,8 @@ def ask(node: str, script: str, *, stdin: str, deadline: float) -> tuple[int, st
 
 
 @functools.cache
-def _connection() -> Any:
-    return Hypervisor().connection
+def _hypervisor() -> Hypervisor:
+    return Hypervisor()
 
 
 def _command(domain: Any, name: str, arguments: dict[str, Any]) -> Any:

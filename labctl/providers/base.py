@@ -161,8 +161,8 @@ class Saver(Protocol):
     def capacity(self, lab: str, node: str) -> int:
         """The size of a machine's disk as the machine sees it, in bytes."""
 
-    def staged(self, volume: str) -> bool:
-        """Whether a saved disk is there, whole, for machines to stand on."""
+    def staged(self) -> frozenset[str]:
+        """The saved disks that are there, whole, for machines to stand on."""
 
     def stage(self, volume: str, source: IO[bytes], size: int, capacity: int) -> None:
         """Have a saved disk of ``size`` bytes there; ``capacity`` is the size of the disk inside, in bytes."""

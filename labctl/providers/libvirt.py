@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 from html import escape
@@ -44,7 +45,7 @@ def domain_name(lab: str, node: str) -> str:
 
 
 class Hypervisor:
-    """One connection to libvirt.
+    """Libvirt, by a connection for each thread: it answers five calls of one connection at once, and a restore is one.
 
     Raises:
         HostError: libvirt does not answer.
@@ -54,12 +55,20 @@ class Hypervisor:
         libvirt.registerErrorHandler(
             lambda *_: None, None
         )  # errors are raised; they need not be printed as well
-        try:
-            self.connection = libvirt.open(URI)
-        except libvirt.libvirtError as error:
-            raise HostError(
-                f"libvirt does not answer at {URI}", why=str(error), hint="labctl doctor --fix"
-            ) from error
+        self._threads = threading.local()
+        _ = self.connection
+
+    @property
+    def connection(self) -> Any:
+        """This thread's connection; it ends with the thread, and costs two milliseconds."""
+        if not hasattr(self._threads, "connection"):
+            try:
+                self._threads.connection = libvirt.open(URI)
+            except libvirt.libvirtError as error:
+                raise HostError(
+                    f"libvirt does not answer at {URI}", why=str(error), hint="labctl doctor --fix"
+                ) from error
+        return self._threads.connection
 
     # Machines
 
@@ -253,7 +262,11 @@ class Hypervisor:
 
     def volumes(self) -> dict[str, str]:
         """Path of each volume in the pool, by name."""
-        return {volume.name(): volume.path() for volume in self.looked_through().listAllVolumes()}
+        found = {}
+        for volume in self.looked_through().listAllVolumes():
+            with contextlib.suppress(libvirt.libvirtError):  # it may vanish while we look
+                found[volume.name()] = volume.path()
+        return found
 
     def looked_through(self) -> Any:
         """The pool, after libvirt has looked what lies in it. It refuses to while a volume is made there, by anybody.

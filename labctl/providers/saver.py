@@ -183,9 +183,10 @@ class LibvirtSaver:
 
     # Bringing back
 
-    def staged(self, volume: str) -> bool:
-        """Whether a saved disk lies in the pool, whole, for machines to stand on."""
-        return self._hypervisor.whole(volume) is not None
+    def staged(self) -> frozenset[str]:
+        """The saved disks that lie in the pool, whole, for machines to stand on."""
+        there = self._hypervisor.volumes()
+        return frozenset(name for name in there if name.startswith(STAGED) and f"{name}.whole" in there)
 
     def stage(self, volume: str, source: IO[bytes], size: int, capacity: int) -> None:
         """Put a saved disk into the pool.

@@ -87,7 +87,7 @@ class Seedbed:
             made = self._made(missing) if missing else {}
             seeds = {shape: seed or made[shape] for shape, seed in kept.items()}
             for seed in seeds.values():
-                saved_machines.stage(self.saver, seed, _SAVED)
+                saved_machines.stage(self.saver, seed)
         return {node: seeds[shape] for node, shape in shapes.items()}
 
     def _kept(self, shape: Shape) -> Snapshot | None:

@@ -89,6 +89,7 @@ def restore(saver: Saver, snapshot: Snapshot, layout: Layout, view: StepView) ->
         SnapshotError: a machine could not be brought back; what is there is half a lab.
     """
     nodes = list(snapshot.nodes)
+    saved_machines.stage(saver, snapshot)
     with TemporaryDirectory(prefix="labctl-") as pipes:
 
         def bring_back(node: str) -> None:

@@ -162,8 +162,8 @@ class FakeSaver:
         del lab, node
         return 16 << 30
 
-    def staged(self, volume: str) -> bool:
-        return volume in self.pool
+    def staged(self) -> frozenset[str]:
+        return frozenset(self.pool)
 
     def stage(self, volume: str, source: IO[bytes], size: int, capacity: int) -> None:
         assert capacity == 16 << 30

@@ -161,7 +161,7 @@ def test_the_suite_asks_a_node_by_its_name(
     guest: Guest, hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABCTL_DOMAIN_PREFIX", "labctl_full_")
-    monkeypatch.setattr(agent, "_connection", lambda: hypervisor.connection)
+    monkeypatch.setattr(agent, "_hypervisor", lambda: hypervisor)
     guest.ended = {"exitcode": 1, "out-data": coded("out"), "err-data": coded("err")}
     assert agent.ask("cpu-0", "true", stdin="in", deadline=5) == (1, "out", "err")
     assert set(guest.domains) == {"labctl_full_cpu-0"}

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,29 @@ def test_a_pool_that_stays_busy_is_said_so(hypervisor: Hypervisor, monkeypatch: 
     with pytest.raises(HostError, match="storage pool") as failed:
         hypervisor.volumes()
     assert "asynchronous jobs" in failed.value.why
+
+
+def test_a_volume_that_vanishes_while_the_pool_is_looked_through_is_left_out(
+    hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume(hypervisor, "stays.img")
+    volume(hypervisor, "goes.img")
+    real = libvirt.virStorageVol.path
+
+    def path(found: libvirt.virStorageVol) -> str:
+        if found.name() == "goes.img":
+            found.delete()
+        return str(real(found))
+
+    monkeypatch.setattr(libvirt.virStorageVol, "path", path)
+    assert set(hypervisor.volumes()) == {"stays.img"}
+
+
+def test_no_thread_waits_for_the_calls_of_another(hypervisor: Hypervisor) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(lambda: hypervisor.connection).result()
+    assert others is not hypervisor.connection
+    assert hypervisor.connection is hypervisor.connection
 
 
 def test_the_pool_is_made_once(hypervisor: Hypervisor) -> None:

@@ -10,7 +10,7 @@ clean() { ip netns delete $space; ip link delete vfy-$$; rmdir "$point"; }
 trap 'clean 2>/dev/null' EXIT
 here() { ip address replace "$server/$prefix" dev vfy-$$ && ip link set vfy-$$ up; }
 there() { ip -n $space address add "$client/$prefix" dev eth0 && ip -n $space link set eth0 up && ip -n $space link set lo up; }
-nfs() { timeout 2 "$@" bash -c "exec 3<>/dev/tcp/$server/2049" 2>&1; }
+nfs() { timeout "$limit" "$@" bash -c "exec 3<>/dev/tcp/$server/2049" 2>&1; }
 # make RIGHT COMMAND...: without the right, or where the kernel cannot, there is nothing to try; all else is a failure.
 make() {
     right=$1
@@ -29,9 +29,10 @@ make 'the right to make a link, CAP_NET_ADMIN, or the kernel module veth' \
 make 'an address on its own end of the link, CAP_NET_ADMIN' here
 make 'an address in the network namespace, CAP_NET_ADMIN' there
 
-# A network manager of the server may take the new link as its own and drop the address, once: give it again.
+# A network manager of the server may take the new link as its own and drop the address, once: give it again. A busy
+# machine may take seconds to start a shell.
 section reach
-for _ in 1 2 3 4 5; do
+for limit in 2 2 4 8; do
     here 2>/dev/null
     reason=$(nfs ip netns exec $space) && reason=reached && break
 done
