@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -30,6 +31,7 @@ from labctl.steps.recipe import Recipe, recipe
 _SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.-]* [0-9a-f]+")  # name and version of a box
+_PYTHON_FOLDER = "/usr/lib/python3/dist-packages"  # Debian's, for whatever 3.x it has
 _WORKSHOPS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 
 # A direct boot from the box's own kernel; whoever uses the box without labctl logs in with Vagrant's well-known key,
@@ -319,6 +321,8 @@ def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
     settings = f"{units} BLACKLIST='{' '.join(wanted.blacklist)}'"
     customize = work / "customize.sh"
     shutil.copy(wanted.customize, customize)
+    shutil.copy(wanted.kept_code, work / "kept_code.py")
+    python = [sys.executable, "-P", "-m", "labctl.steps.precompile"]
     return [
         "mmdebstrap",
         f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
@@ -330,7 +334,9 @@ def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
             f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}'
             for script in wanted.prepare
         ),
+        f"--customize-hook=copy-in {work / 'kept_code.py'} {_PYTHON_FOLDER}",
         f'--customize-hook={settings} sh {customize} "$1"',
+        f'--customize-hook={shlex.join(python)} "$1"',
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
         "--dpkgopt=path-exclude=/usr/share/doc/*",

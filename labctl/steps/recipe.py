@@ -16,7 +16,7 @@ from labctl.errors import UsageError
 from labctl.resources import resource
 
 # Raised when boxes are packed in another way than before.
-_LAYOUT = 3
+_LAYOUT = 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Recipe:
         mask: units that no machine of a lab needs.
         blacklist: kernel modules that shall not load themselves.
         customize: the script that finishes the tree.
+        kept_code: the Python module that has the machines keep compiled code.
         prepare: scripts of roles that are run in the tree before that, each with the argument ``apply``.
         key: content hash of all of the above; equal keys mean equal boxes, but for the age of the packages.
     """
@@ -46,6 +47,7 @@ class Recipe:
     mask: tuple[str, ...]
     blacklist: tuple[str, ...]
     customize: Path
+    kept_code: Path
     prepare: tuple[Path, ...]
     key: str
 
@@ -63,7 +65,7 @@ def recipe(name: str) -> Recipe:
         raise UsageError(f"there is no recipe for a box {name!r}", hint=words.hint(name, known, there))
     own = _yaml(directory / "recipe.yml")
     roles = [_yaml(path) for path in sorted(resource("roles").glob("*/vars/Debian.yml"))]
-    customize = directory / "customize.sh"
+    customize, kept_code = directory / "customize.sh", directory / "kept_code.py"
     parts: dict[str, Any] = {
         "suite": own["suite"],
         "disk_size": own["disk_size"],
@@ -77,9 +79,10 @@ def recipe(name: str) -> Recipe:
     parts["disable"] = tuple(unit for unit in parts["disable"] if unit not in parts["mask"])
     prepare = tuple(resource("roles") / name for name in own["prepare"])
     digest = hashlib.sha256(repr((_LAYOUT, sorted(parts.items()))).encode())
-    for script in (customize, *prepare):
+    for script in (customize, kept_code, *prepare):
         digest.update(script.read_bytes())
-    return Recipe(name=name, customize=customize, prepare=prepare, key=digest.hexdigest()[:12], **parts)
+    key = digest.hexdigest()[:12]
+    return Recipe(name=name, customize=customize, kept_code=kept_code, prepare=prepare, key=key, **parts)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A second lab beside `full`: failure half way, its files lost, an interrupt; and `full` feels nothing of it."""
+"""A second lab beside `full`: failure half way, its files lost, an interrupt; and `full` feels nothing of it.
+
+It is destroyed, and its snapshot stays for the next files.
+"""
 
 from __future__ import annotations
 

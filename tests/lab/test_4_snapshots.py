@@ -13,12 +13,12 @@ import pytest
 from conftest import STAGED, Said, User, World
 from saved import drafts, snapshots, steps, tell
 
-SMALL = "snap"
+SMALL = "side"  # test_3_side_by_side has built and saved it already
 
 
 @pytest.fixture(scope="module")
 def small(user: User) -> Iterator[User]:
-    user.ok("up", "cpu", "--name", SMALL)
+    user.ok("up", "gpu", "--name", SMALL)
     yield user
     user("destroy", SMALL)
     for one in snapshots(user, SMALL).values():
@@ -37,7 +37,7 @@ def test_a_save_that_is_killed_leaves_a_lab_that_up_and_prune_put_right(small: U
         small.ok("snapshot", "restore", "dead")
         small.ok("snapshot", "rm", "dead")
     assert "dead" not in snapshots(small, SMALL)
-    small.ok("up", "cpu", "--name", SMALL)
+    small.ok("up", "gpu", "--name", SMALL)
     small.ok("prune")
     assert not drafts(small)
     healthy(small)
@@ -54,7 +54,7 @@ def test_an_interrupted_save_lets_the_lab_go_on(small: User) -> None:
 @pytest.mark.parametrize("after", [0.0, 0.4, 0.8])
 def test_a_restore_that_is_killed_is_done_again_by_up(small: User, after: float) -> None:
     _killed(small, ("reset", SMALL), "brought back", after=after)
-    small.ok("up", "cpu", "--name", SMALL)
+    small.ok("up", "gpu", "--name", SMALL)
     healthy(small)
 
 
@@ -64,7 +64,7 @@ def test_a_restore_that_is_killed_can_be_destroyed(small: User) -> None:
     left = World.now()
     for kind in (left.domains, left.networks, left.volumes, left.leases):
         assert not [name for name in kind if f"_{SMALL}_" in name]
-    small.ok("up", "cpu", "--name", SMALL)
+    small.ok("up", "gpu", "--name", SMALL)
 
 
 def test_a_snapshot_goes_through_a_file_to_another_cache(small: User, tmp_path: Path) -> None:
@@ -104,13 +104,13 @@ def test_a_snapshot_with_a_bit_turned_is_said_so_and_the_lab_is_built(small: Use
         byte = stream.read(1)
         stream.seek(-1, os.SEEK_CUR)
         stream.write(bytes([byte[0] ^ 1]))
-    said = small.ok("up", "cpu", "--name", SMALL)
+    said = small.ok("up", "gpu", "--name", SMALL)
     assert "damaged" in said.err
     assert memory.name in said.err
     assert "converge" in steps(small, SMALL)
     assert not memory.exists()  # it is of no use to anybody
     small.ok("destroy", SMALL)
-    assert "damaged" not in small.ok("up", "cpu", "--name", SMALL).err  # it was saved anew
+    assert "damaged" not in small.ok("up", "gpu", "--name", SMALL).err  # it was saved anew
     assert "restore" in steps(small, SMALL)
 
 

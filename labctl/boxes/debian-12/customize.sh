@@ -45,10 +45,17 @@ printf '[Service]\nLogLevelMax=notice\n' > "$root/etc/systemd/system/qemu-guest-
 printf '/dev/vda / ext4 rw,noatime 0 1\n' > "$root/etc/fstab"
 for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/etc/modprobe.d/box.conf"
 
+# Compiled code is kept: kept_code.py is there already, and what Ansible runs is compiled as soon as this script is done.
+python=$root/usr/lib/python3/dist-packages
+printf 'import kept_code; kept_code.install()\n' > "$python/kept_code.pth"
+chmod 644 "$python/kept_code.py"
+mkdir -m 700 "$root/var/cache/kept_code"
+
 # The guest agent sets a clock only where it can run hwclock after that, which spins until the next second begins: all of a CPU,
 # and in all machines at once. The chip that it would set is emulated and has the host's time.
 chroot "$root" dpkg-divert --quiet --local --rename --add /sbin/hwclock
-ln -s /bin/true "$root/sbin/hwclock"
+# Nothing that must be linked first: right after a restore, when all machines are told the time, that alone costs each 0.1 s.
+printf 'int main(void) { return 0; }\n' | chroot "$root" gcc -static -s -x c - -o /sbin/hwclock
 
 # shellcheck disable=SC2086  # a list of units
 chroot "$root" systemctl --quiet disable $DISABLE
