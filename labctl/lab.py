@@ -120,7 +120,12 @@ class Lab(KnownLab):
     def converge(
         self, reporter: Reporter, *, tags: str = "", limit: str = "", check: bool = False
     ) -> ConvergeResult:
-        """Run the playbooks on the running lab, with the inventory as it is; only `up` and `create` write it."""
+        """Run the playbooks on the running lab, with the inventory as it is; only `up` and `create` write it.
+
+        Raises:
+            ConvergeError: a task failed.
+            BootError: all went well, but Slurm does not find all of its nodes again in time.
+        """
         self._require_as_made()
         refusals.without_playbooks(self.definition)
         nodes = ",".join(self.nodes(limit)) if limit else ""  # to Ansible @slurmd were a file
@@ -167,9 +172,8 @@ class Lab(KnownLab):
                 boot.bring_up(self.provider, layout, started=names, view=view, log=self.files.log("boot"))
                 # One that was frozen knows nothing of the time that went by.
                 work.set_clocks(layout, names)
-            left = self._found_again(before, work) if off and self._has_slurm() else ()
-            if left:
-                raise unsettled(self.name, left)
+            if off and self._has_slurm():
+                self._found_again(before, work)
 
     def suspend(self, reporter: Reporter, nodes: str = "") -> None:
         """Freeze machines in memory, side by side; `resume` and `start` let them go on."""
@@ -320,19 +324,22 @@ class Lab(KnownLab):
         needed = {node.name for node in self.definition.machines() if set(node.roles) != {"slurmd"}}
         return bool(self.files.record().converged) and needed <= self._running()
 
-    def _found_again(self, before: Mapping[str, str], work: Work) -> Sequence[str]:
+    def _found_again(self, before: Mapping[str, str], work: Work) -> None:
         """Wait for nodes that were not away before; a controller that is started anew asks each how it is.
 
-        What is left at the deadline of what was waited for.
+        Raises:
+            BootError: some are still away at the deadline.
         """
         known = {node for node, state in before.items() if state}
-        return work.settle(
+        left = work.settle(
             lambda: [
                 f"{node} is {state or 'not known to Slurm'}"
                 for node, state in self.away().items()
                 if node not in known
             ]
         )
+        if left:
+            raise unsettled(self.name, left)
 
     # Small things
 

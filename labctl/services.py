@@ -90,7 +90,7 @@ def _addresses(definition: Definition) -> Mapping[str, str]:
         "nfs-server": "{}:" + ",".join(storage.paths(definition) or ("/",)),
         "slurmdbd": f"{{}}:{topology.DBD_PORT}",
         "slurmctld": f"{{}}:{ports['SlurmctldPort']}",
-        "slurmrestd": f"https://{{}}:{rest.PORT}",
-        "docker-registry": f"https://{{}}:{registry.PORT}",
+        "slurmrestd": f"https://{{}}:{rest.port(definition)}",
+        "docker-registry": f"https://{{}}:{registry.port(definition)}",
         "slurmd": f"{{}}:{ports['SlurmdPort']}",
     }

@@ -48,6 +48,8 @@ FILES = (
     *("/etc/nfs.conf.d", "/etc/fstab", "/etc/hosts", "/etc/nsswitch.conf"),
     *("/var/log/slurm", "/var/log/munge", "/var/log/sssd"),
 )
+#: In the place of what a node did not say, or in addition to what it did.
+NO_ANSWER = "did-not-answer.txt"
 _GATHER = (Path(__file__).parent / "gather.sh").read_text()
 _MOST = 16 * 1024**2  # bytes of one file
 _PATIENCE = 15  # seconds for one question: Slurm's commands wait for a controller that is dead
@@ -136,6 +138,7 @@ def _nodes(lab: Lab, view: StepView) -> dict[str, tuple[Files, str]]:
     """What each node says, and what was wrong with it."""
     try:
         nodes = lab.nodes("all")
+        away = lab.unreachable(nodes)
     except LabError as error:
         view.note(f"its nodes are not known: {error.what}")
         return {}
@@ -148,10 +151,19 @@ def _nodes(lab: Lab, view: StepView) -> dict[str, tuple[Files, str]]:
         view.node(node, wrong or f"{len(ended.out) / 1024:.0f} KiB", "failed" if wrong else "ok")
 
     for node in nodes:
-        view.node(node, "is asked")
-    commands = {node: lab.root_command(node, _GATHER, *words) for node in nodes}
+        if node in away:
+            view.node(node, _in_a_line(away[node]), "failed")
+        else:
+            view.node(node, "is asked")
+    commands = {node: lab.root_command(node, _GATHER, *words) for node in nodes if node not in away}
     answers = run_all(commands, deadline=_DEADLINE, on_end=told)
-    return {f"nodes/{node}": (_files(ended, boundary), _problem(ended)) for node, ended in answers.items()}
+    found = {node: (_files(ended, boundary), _problem(ended)) for node, ended in answers.items()}
+    found |= {node: ({NO_ANSWER: f"{error}\n".encode()}, _in_a_line(error)) for node, error in away.items()}
+    return {f"nodes/{node}": found[node] for node in nodes}
+
+
+def _in_a_line(error: LabError) -> str:
+    return f"{error.what}: {error.why}" if error.why else error.what
 
 
 def _questions() -> dict[str, str]:
@@ -169,7 +181,7 @@ def _files(ended: Ended, boundary: str) -> Files:
         if content or path not in QUESTIONS | OF_SLURM:
             files[path] = content
     if _problem(ended):
-        files["did-not-answer.txt"] = ended.err or _problem(ended).encode()
+        files[NO_ANSWER] = ended.err or _problem(ended).encode()
     return files
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from labctl.definition.models import Definition
 from labctl.render import rest
 from labctl.render.layout import Layout, Machine, Secrets
 
-#: docker-registry's own.
-PORT = 5000
+_PORT = 5000  # docker-registry's own
+
+
+def port(definition: Definition) -> object:
+    """Where the registry listens, as the definition's variables have it."""
+    return definition.vars.get("registry_port", _PORT)
 
 
 def host(layout: Layout) -> str:
     """What the names of images begin with on the nodes, such as ``cpu-0:5000``; nothing where there is no registry."""
-    return f"{_machine(layout).node.name}:{_port(layout)}" if layout.definition.services.registry else ""
+    return f"{_machine(layout).node.name}:{port(layout.definition)}" if layout.definition.services.registry else ""
 
 
 def url(layout: Layout) -> str:
@@ -47,11 +52,7 @@ def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:
 
 
 def _address(layout: Layout) -> str:
-    return f"{_machine(layout).address}:{_port(layout)}"
-
-
-def _port(layout: Layout) -> Any:
-    return layout.definition.vars.get("registry_port", PORT)
+    return f"{_machine(layout).address}:{port(layout.definition)}"
 
 
 def _machine(layout: Layout) -> Machine:

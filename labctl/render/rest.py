@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from labctl.definition.models import Definition
 from labctl.render.layout import Layout, Machine, Secrets
 
 #: The file in a lab's directory that has the certificate of the lab's authority.
 CA = "ca.pem"
-#: slurmrestd(8)
-PORT = 6820
+_PORT = 6820  # slurmrestd(8)
+
+
+def port(definition: Definition) -> object:
+    """Where the daemon listens, as the definition's variables have it."""
+    return definition.vars.get("slurmrestd_port", _PORT)
 
 
 def url(layout: Layout) -> str:
     """Where clients reach the daemon, as the definition's variables have it; nothing where there is none."""
     if not layout.definition.services.rest:
         return ""
-    port = layout.definition.vars.get("slurmrestd_port", PORT)
-    return f"https://{_machine(layout).address}:{port}"
+    return f"https://{_machine(layout).address}:{port(layout.definition)}"
 
 
 def files(layout: Layout, secrets: Secrets) -> dict[str, str]:

@@ -162,6 +162,26 @@ def test_a_node_that_does_not_answer_is_named_and_stops_nobody(
 
 
 @pytest.mark.usefixtures("node", "generated")
+def test_a_node_that_is_off_is_not_asked(
+    cli: Cli, lab: FakeLab, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = FakeLab.root_command
+
+    def command(lab: FakeLab, node: str, *words: str) -> Sequence[str]:
+        assert node != "cpu-1"
+        return alive(lab, node, *words)
+
+    lab.away = ("cpu-1",)
+    monkeypatch.setattr(FakeLab, "root_command", command)
+    run = cli("collect", "-o", "bug.tar.gz")
+    assert run.code == 0
+    assert "cpu-1 cannot be reached: it is stopped" in " ".join(run.out.split())
+    found = contents(work / "bug.tar.gz")
+    assert found["nodes/cpu-1/did-not-answer.txt"].endswith(b"labctl start --nodes cpu-1\n")
+    assert "nodes/cpu-0/journal.log" in found
+
+
+@pytest.mark.usefixtures("node", "generated")
 def test_a_question_that_hangs_and_one_that_fails_keep_no_other_from_its_answer(
     cli: Cli, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from labctl.console import silent
 from labctl.definition.loading import load
 from labctl.definition.models import Definition
 from labctl.errors import (
+    BootError,
     ConvergeError,
     HostError,
     JobsRunError,
@@ -431,6 +432,21 @@ def test_nodes_that_slurm_lost_sight_of_in_a_converge_are_waited_for(
     looks.clear()
     Lab.find("small", base=world.home).converge(silent())
     assert len(looks) == 3 + 1
+
+
+@pytest.mark.parametrize("verb", ["converge", "up"])
+def test_nodes_that_slurm_does_not_find_again_in_time_are_an_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    up(world)
+    losing(world, monkeypatch, looks=99, **{"cpu-1": ("idle*", "none")})
+    monkeypatch.setitem(DEADLINES, "qemu", 0.0)
+    with pytest.raises(BootError, match="Slurm does not use all of them in time") as late:
+        if verb == "converge":
+            lab(world).converge(silent())
+        else:
+            up(world, small("vars.common_timezone=UTC"), verify=False)
+    assert late.value.why == "cpu-1 is idle*"
 
 
 def test_a_check_waits_for_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,20 @@ def test_ports_are_those_of_the_definition() -> None:
     assert found.address == "10.1.1.12:7002"
 
 
+@pytest.mark.parametrize(
+    ("service", "unit", "port"),
+    [("rest", "slurmrestd", "slurmrestd_port"), ("registry", "docker-registry", "registry_port")],
+)
+def test_ports_of_services_are_those_of_the_definition(service: str, unit: str, port: str) -> None:
+    lab = load("cpu", overrides=[f"services.{service}=true", f"vars.{port}=7777"])
+
+    def ask(_: str, script: str) -> Answer:
+        return Answer(0, "active\n" * (len(script.split()) - 2), "")
+
+    found = services.look(lab, ["cpu-0"], {"cpu-0": "10.1.1.12"}, ask)
+    assert {one.name: one.address for one in found}[unit] == "https://10.1.1.12:7777"
+
+
 def test_what_systemd_says_is_said(full: Definition) -> None:
     found = services.look(full, ["cpu-0"], {}, lambda *_: Answer(3, "failed\nactive\ninactive\n", ""))
     assert [(one.name, one.state) for one in found] == [
