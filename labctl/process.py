@@ -46,6 +46,7 @@ def run_logged(
     argv: Sequence[str],
     *,
     log: Path,
+    within: Sequence[str] = (),
     on_line: Callable[[str], None] = lambda _: None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
@@ -58,6 +59,7 @@ def run_logged(
     Args:
         argv: the program and its arguments.
         log: gets all that it prints.
+        within: the program and the arguments that run it, if it is not run just so.
         on_line: is handed each line.
         env: variables on top of our own.
         cwd: where it runs.
@@ -71,7 +73,7 @@ def run_logged(
         out.write(f"$ {' '.join(argv)}\n")
         try:
             process = subprocess.Popen(
-                argv,
+                [*within, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -18,7 +18,11 @@ def port(definition: Definition) -> object:
 
 def host(layout: Layout) -> str:
     """What the names of images begin with on the nodes, such as ``cpu-0:5000``; nothing where there is no registry."""
-    return f"{_machine(layout).node.name}:{port(layout.definition)}" if layout.definition.services.registry else ""
+    return (
+        f"{_machine(layout).node.name}:{port(layout.definition)}"
+        if layout.definition.services.registry
+        else ""
+    )
 
 
 def url(layout: Layout) -> str:

@@ -281,7 +281,10 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
     tree = work / "tree"
     try:
         run_logged(
-            _mmdebstrap(wanted, work), log=log, on_line=lambda line: _progress(line, wanted.name, view)
+            _mmdebstrap(wanted, work),
+            within=_own_mounts(),
+            log=log,
+            on_line=lambda line: _progress(line, wanted.name, view),
         )
         view.node(wanted.name, "packing the image")
         for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
@@ -313,6 +316,18 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
 def _as_root() -> list[str]:
     """What makes a command see the tree's owners as they are: nothing for root, a user namespace for others."""
     return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
+
+
+def _own_mounts() -> list[str]:
+    """What gives a command of root's a mount namespace: what it mounts goes with it, however it is ended.
+
+    Users have one by mmdebstrap itself. Root of a container may have no right to one, and then none to mount either.
+    """
+    command = ["unshare", "--mount"]
+    if os.geteuid() != 0 or not installed(command[0]):
+        return []
+    allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    return command if allowed else []
 
 
 def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:

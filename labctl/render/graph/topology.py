@@ -227,11 +227,18 @@ def _links(definition: Definition) -> tuple[Link, ...]:
         Link("MUNGE", "", tuple(members["munge"]), "one key, mutual trust"),
         *_accounting(members),
         *(
-            Link("REST", server, tuple(members["slurmctld"]), f"whoever has a token ({rest.port(definition)}, TLS)")
+            Link(
+                "REST",
+                server,
+                tuple(members["slurmctld"]),
+                f"whoever has a token ({rest.port(definition)}, TLS)",
+            )
             for server in members.get("slurmrestd", [])
         ),
         *(
-            Link("Registry", server, tuple(members["containers"]), f"images ({registry.port(definition)}, TLS)")
+            Link(
+                "Registry", server, tuple(members["containers"]), f"images ({registry.port(definition)}, TLS)"
+            )
             for server in members.get("registry", [])
         ),
     )

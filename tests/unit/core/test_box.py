@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 import threading
 import time
@@ -89,6 +90,19 @@ def test_it_is_built_from_the_hosts_own_mirrors_with_the_roles_packages(
     assert hooks == sorted(hooks)
     included = words.split("--include=")[1].split(" ")[0].split(",")
     assert {"slapd", "slurmctld", "slurmd", "sssd-ldap", "munge", "nfs-kernel-server"} <= set(included)
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
+    reason="no right to make a mount namespace",
+)
+def test_what_a_build_has_mounted_goes_with_it(
+    host: Programs, reporter: BaseReporter, tmp_path: Path, cache: Path
+) -> None:
+    host.add("mmdebstrap", MMDEBSTRAP + 'mount -t tmpfs none "$tree/boot" && touch "$tree/boot/here" && exit 1')
+    with pytest.raises(BoxError, match="could not be built"):
+        build(reporter)
+    assert left(tmp_path, cache) == []
 
 
 def test_mirrors_of_other_releases_are_not_the_boxs(host: Programs) -> None:
