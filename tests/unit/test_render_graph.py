@@ -271,6 +271,8 @@ def test_in_a_very_large_lab_nodes_that_are_alike_share_a_card() -> None:
 def test_ports_are_those_of_the_definition() -> None:
     services = ["services.rest=true", "services.registry=true"]
     ports = ["vars.slurmrestd_port=7777", "vars.registry_port=5555"]
-    about = {str(link.service): link.about for link in topology(load("full", overrides=services + ports)).links}
+    about = {
+        str(link.service): link.about for link in topology(load("full", overrides=services + ports)).links
+    }
     assert about["REST"] == "whoever has a token (7777, TLS)"
     assert about["Registry"] == "images (5555, TLS)"

@@ -99,7 +99,9 @@ def test_it_is_built_from_the_hosts_own_mirrors_with_the_roles_packages(
 def test_what_a_build_has_mounted_goes_with_it(
     host: Programs, reporter: BaseReporter, tmp_path: Path, cache: Path
 ) -> None:
-    host.add("mmdebstrap", MMDEBSTRAP + 'mount -t tmpfs none "$tree/boot" && touch "$tree/boot/here" && exit 1')
+    host.add(
+        "mmdebstrap", MMDEBSTRAP + 'mount -t tmpfs none "$tree/boot" && touch "$tree/boot/here" && exit 1'
+    )
     with pytest.raises(BoxError, match="could not be built"):
         build(reporter)
     assert left(tmp_path, cache) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -434,18 +435,22 @@ def test_nodes_that_slurm_lost_sight_of_in_a_converge_are_waited_for(
     assert len(looks) == 3 + 1
 
 
-@pytest.mark.parametrize("verb", ["converge", "up"])
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda world: lab(world).converge(silent()),
+        lambda world: up(world, small("vars.common_timezone=UTC"), verify=False),
+    ],
+    ids=["converge", "up"],
+)
 def test_nodes_that_slurm_does_not_find_again_in_time_are_an_error(
-    world: World, monkeypatch: pytest.MonkeyPatch, verb: str
+    world: World, monkeypatch: pytest.MonkeyPatch, work: Callable[[World], object]
 ) -> None:
     up(world)
     losing(world, monkeypatch, looks=99, **{"cpu-1": ("idle*", "none")})
     monkeypatch.setitem(DEADLINES, "qemu", 0.0)
     with pytest.raises(BootError, match="Slurm does not use all of them in time") as late:
-        if verb == "converge":
-            lab(world).converge(silent())
-        else:
-            up(world, small("vars.common_timezone=UTC"), verify=False)
+        work(world)
     assert late.value.why == "cpu-1 is idle*"
 
 
