@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import threading
 import time
@@ -92,10 +91,7 @@ def test_it_is_built_from_the_hosts_own_mirrors_with_the_roles_packages(
     assert {"slapd", "slurmctld", "slurmd", "sssd-ldap", "munge", "nfs-kernel-server"} <= set(included)
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
-    reason="no right to make a mount namespace",
-)
+@pytest.mark.skipif(not box._own_mounts(), reason="no right to make a mount namespace")
 def test_what_a_build_has_mounted_goes_with_it(
     host: Programs, reporter: BaseReporter, tmp_path: Path, cache: Path
 ) -> None:
