@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from bench import mirror, programs
 from bench.programs import BenchError
-from labctl.steps.box import mirrors
+from labctl.steps.mmdebstrap import as_root, mirrors
 
 SUITE = "bookworm"
 #: vagrant-libvirt's own network, which its machines are in if nobody says otherwise.
@@ -127,16 +127,16 @@ def _make(work: Path, log: Path) -> None:
     try:
         run(*mmdebstrap(tree, result / "mirror", mirror.package_sets(), key, mirrors(SUITE)))
         # Ansible holds lists of an hour ago for new enough; a public box is older than that.
-        run(*_as_root(), "touch", "--date=2000-01-01", str(tree / "var/lib/apt/lists"))
+        run(*as_root(), "touch", "--date=2000-01-01", str(tree / "var/lib/apt/lists"))
         for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
             kernel = next((tree / "boot").glob(pattern))
-            run(*_as_root(), "sh", "-c", f"cat {kernel} > {work / name}")
+            run(*as_root(), "sh", "-c", f"cat {kernel} > {work / name}")
         with raw.open("wb") as image:
             image.truncate(_DISK_SIZE * 1024**3)
         raw.chmod(0o666)
-        run(*_as_root(), "mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", str(tree), str(raw))
+        run(*as_root(), "mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", str(tree), str(raw))
     finally:
-        run(*_as_root(), "rm", "-rf", "--one-file-system", str(tree))
+        run(*as_root(), "rm", "-rf", "--one-file-system", str(tree))
     run("qemu-img", "convert", "-O", "qcow2", str(raw), str(work / "box.img"))
     _pack(work, result / "plain.box")
     packages = mirror.index(result / "mirror")
@@ -178,11 +178,6 @@ def mmdebstrap(
         str(tree),
         *mirrors,
     ]
-
-
-def _as_root() -> list[str]:
-    """What makes a command see the tree's owners as they are: nothing for root, a user namespace for others."""
-    return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
 
 
 def _well_known_key() -> str:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -26,12 +22,12 @@ from labctl.console import Reporter, StepView
 from labctl.definition import shipped
 from labctl.errors import BoxError, HostError, UsageError
 from labctl.process import ProcessError, installed, run_logged
+from labctl.steps import mmdebstrap
 from labctl.steps.recipe import Recipe, recipe
 
 _SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.-]* [0-9a-f]+")  # name and version of a box
-_PYTHON_FOLDER = "/usr/lib/python3/dist-packages"  # Debian's, for whatever 3.x it has
 _WORKSHOPS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 
 # A direct boot from the box's own kernel; whoever uses the box without labctl logs in with Vagrant's well-known key,
@@ -281,22 +277,22 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
     tree = work / "tree"
     try:
         run_logged(
-            _mmdebstrap(wanted, work),
-            within=_own_mounts(),
+            mmdebstrap.command(wanted, work),
+            within=mmdebstrap.own_mounts(),
             log=log,
             on_line=lambda line: _progress(line, wanted.name, view),
         )
         view.node(wanted.name, "packing the image")
         for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
             kernel = next((tree / "boot").glob(pattern))
-            run_logged([*_as_root(), "sh", "-c", f"cat {kernel} > {work / name}"], log=log)
+            run_logged([*mmdebstrap.as_root(), "sh", "-c", f"cat {kernel} > {work / name}"], log=log)
             shutil.copyfile(work / name, box / name)
         # With a journal, because machines are switched off by force, too; a small one, because each writes its own.
         options = ["-q", "-F", "-t", "ext4", "-J", "size=8", "-E", "lazy_itable_init=0", "-L", "root"]
-        run_logged([*_as_root(), "mke2fs", *options, "-d", str(tree), str(raw)], log=log)
+        run_logged([*mmdebstrap.as_root(), "mke2fs", *options, "-d", str(tree), str(raw)], log=log)
     finally:
         # Nothing that may still be mounted in it, by a build that was killed, is to be removed.
-        run_logged([*_as_root(), "rm", "-rf", "--one-file-system", str(tree)], log=log)
+        run_logged([*mmdebstrap.as_root(), "rm", "-rf", "--one-file-system", str(tree)], log=log)
     run_logged(["qemu-img", "convert", "-O", "qcow2", str(raw), str(box / "box.img")], log=log)
     raw.unlink()
     _pack(wanted, box)
@@ -311,73 +307,6 @@ def _make(wanted: Recipe, work: Path, view: StepView, log: Path) -> None:
     }
     (box / "box.json").write_text(json.dumps(facts, indent=2))
     view.node(wanted.name, f"{size // 1024**2} MiB, version {wanted.key}", "ok")
-
-
-def _as_root() -> list[str]:
-    """What makes a command see the tree's owners as they are: nothing for root, a user namespace for others."""
-    return [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
-
-
-def _own_mounts() -> list[str]:
-    """What gives a command of root's a mount namespace: what it mounts goes with it, however it is ended.
-
-    Users have one by mmdebstrap itself. Root of a container may have no right to one, and then none to mount either.
-    """
-    command = ["unshare", "--mount"]
-    if os.geteuid() != 0 or not installed(command[0]):
-        return []
-    allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
-    return command if allowed else []
-
-
-def _mmdebstrap(wanted: Recipe, work: Path) -> list[str]:
-    answers = "\n".join(wanted.debconf)
-    units = f"MASK='{' '.join(wanted.mask)}' DISABLE='{' '.join(wanted.disable)}'"
-    settings = f"{units} BLACKLIST='{' '.join(wanted.blacklist)}'"
-    customize = work / "customize.sh"
-    shutil.copy(wanted.customize, customize)
-    shutil.copy(wanted.kept_code, work / "kept_code.py")
-    python = [sys.executable, "-P", "-m", "labctl.steps.precompile"]
-    return [
-        "mmdebstrap",
-        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
-        "--variant=minbase",
-        "--format=directory",
-        f"--include={','.join(wanted.packages)}",
-        f"--essential-hook=printf '%s\\n' '{answers}' | chroot \"$1\" debconf-set-selections",
-        *(
-            f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}'
-            for script in wanted.prepare
-        ),
-        f"--customize-hook=copy-in {work / 'kept_code.py'} {_PYTHON_FOLDER}",
-        f'--customize-hook={settings} sh {customize} "$1"',
-        f'--customize-hook={shlex.join(python)} "$1"',
-        '--aptopt=APT::Install-Recommends "false"',
-        '--aptopt=Acquire::Languages "none"',
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        wanted.suite,
-        str(work / "tree"),
-        *mirrors(wanted.suite),
-    ]
-
-
-def mirrors(suite: str) -> list[str]:
-    """The host's own sources of this release, as apt reads them; none means mmdebstrap's default."""
-    columns = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
-    asked = subprocess.run(
-        ["apt-get", "indextargets", "--format", columns, "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = []
-    for row in asked.stdout.splitlines():
-        uri, release, component = row.split("|")
-        if release.split("-")[0].split("/")[0] == suite and component == "main":
-            lines.append(f"deb {uri} {release} {component}")
-    return list(dict.fromkeys(lines))
 
 
 def _progress(line: str, name: str, view: StepView) -> None:

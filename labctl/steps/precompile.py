@@ -15,10 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _MODULES = re.compile(r"ansible\.builtin\.([a-z_]+)")
-_PARTS = (
-    "stat",
-    "setup",
-)  # modules that others call: the actions template, copy and fetch, and gathering facts
+# Modules that others call: the actions template, copy and fetch, and gathering facts.
+_PARTS = ("stat", "setup")
 _PYTHON = "/usr/bin/python3"
 _PATIENCE = 120.0  # seconds until Python has answered
 
@@ -54,11 +52,8 @@ def fill(tree: Path, roles: Path) -> None:
     broker = mitogen.master.Broker()
     try:
         router = mitogen.master.Router(broker)
-        for prefix in (
-            "ansible",
-            "ansible_mitogen",
-            "labctl",
-        ):  # Ansible's before the tree's, as its strategy does
+        # Ansible's own before what the tree may have, as its strategy does.
+        for prefix in ("ansible", "ansible_mitogen", "labctl"):
             router.responder.whitelist_prefix(prefix)
         python = router.local(python_path=["chroot", str(tree), _PYTHON], connect_timeout=_PATIENCE)
         python.call(here.load, ["ansible_mitogen.target", *names(roles)])

@@ -1,4 +1,4 @@
-"""The preset that no other file brings up comes up and is proven; and users' values reach the daemons."""
+"""A second preset of six machines comes up and is proven; and users' values reach the daemons."""
 
 from __future__ import annotations
 

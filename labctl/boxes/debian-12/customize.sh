@@ -54,7 +54,7 @@ mkdir -m 700 "$root/var/cache/kept_code"
 # The guest agent sets a clock only where it can run hwclock after that, which spins until the next second begins: all of a CPU,
 # and in all machines at once. The chip that it would set is emulated and has the host's time.
 chroot "$root" dpkg-divert --quiet --local --rename --add /sbin/hwclock
-# Nothing that must be linked first: right after a restore, when all machines are told the time, that alone costs each 0.1 s.
+# Nothing that must be linked first: that costs CPU right after a restore, when all machines are told the time. gcc is the role mpi's.
 printf 'int main(void) { return 0; }\n' | chroot "$root" gcc -static -s -x c - -o /sbin/hwclock
 
 # shellcheck disable=SC2086  # a list of units

@@ -1,7 +1,7 @@
 """Compiled code is kept, on a machine of a lab: Python's own `compile` looks here first.
 
-What Ansible runs comes to a node as text, at every connection anew: some two megabytes that Python would compile each
-time. Under software emulation that was half of what a converge that changes nothing cost a machine. A file is named by
+What Ansible runs comes to a node as text, at every connection anew, and would be compiled each time: under software
+emulation that was nearly half of what Python did on a node in a converge that changes nothing. A file is named by
 the hash of the text and of what else decides what becomes of it; so nothing here is ever out of date. Root alone reads
 and writes it.
 """

@@ -16,7 +16,7 @@ from programs import Programs
 
 from labctl.console import BaseReporter, Step
 from labctl.errors import BoxError, HostError, UsageError
-from labctl.steps import box
+from labctl.steps import box, mmdebstrap
 from labctl.steps.box import Box
 
 # mmdebstrap's last argument of this kind is the tree; for users it is also what removes the tree again.
@@ -91,7 +91,7 @@ def test_it_is_built_from_the_hosts_own_mirrors_with_the_roles_packages(
     assert {"slapd", "slurmctld", "slurmd", "sssd-ldap", "munge", "nfs-kernel-server"} <= set(included)
 
 
-@pytest.mark.skipif(not box._own_mounts(), reason="no right to make a mount namespace")
+@pytest.mark.skipif(not mmdebstrap.own_mounts(), reason="no right to make a mount namespace")
 def test_what_a_build_has_mounted_goes_with_it(
     host: Programs, reporter: BaseReporter, tmp_path: Path, cache: Path
 ) -> None:
@@ -113,7 +113,7 @@ def test_mirrors_of_other_releases_are_not_the_boxs(host: Programs) -> None:
         "http://m/debian/|bookworm|main",
     ]
     host.add("apt-get", "printf '%s\\n' " + " ".join(f"'{row}'" for row in rows))
-    assert box.mirrors("bookworm") == [
+    assert mmdebstrap.mirrors("bookworm") == [
         "deb http://m/debian/ bookworm main",
         "deb http://m/debian/ bookworm-updates main",
         "deb http://m/security/ bookworm-security main",
