@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from labctl import keeping, kvm, layouts, lock, making, packing, providers, snapshots, target
+from labctl import keeping, kvm, layouts, lock, making, packing, providers, snapshots, target, warm_python
 from labctl.about import about
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
@@ -214,6 +214,7 @@ class Work:
                 tags=tags,
                 limit=limit,
                 check=check,
+                python=warm_python.interpreter() if self._files.record().image.get("warm_python") else "",
             )
             view.note(f"changed={result.changed}")
         if whole:

@@ -85,6 +85,7 @@ class LibvirtProvider:
             initrd=staged[box.initrd.name],
             user="root",
             baked=True,
+            warm_python=True,
         )
 
     def connect(self, layout: Layout) -> None:

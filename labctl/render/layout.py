@@ -51,6 +51,7 @@ class BoxImage:
         user: who logs in by SSH: root on labctl's own boxes, vagrant on public ones.
         baked: the packages of every role are inside.
         root: the kernel's ``root=`` argument.
+        warm_python: it has a Python that has loaded what Ansible needs, see `labctl.warm_python`.
     """
 
     name: str
@@ -60,6 +61,7 @@ class BoxImage:
     user: str = "vagrant"
     baked: bool = False
     root: str = "/dev/vda"
+    warm_python: bool = False
 
 
 @dataclass(frozen=True)

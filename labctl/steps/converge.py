@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +15,7 @@ from typing import Any, TextIO
 
 from labctl.console import StepView
 from labctl.errors import ConvergeError
-from labctl.resources import resource
+from labctl.steps import ansible_settings
 from labctl.steps.ansible_events import Collector, Failure, HostResult
 from labctl.steps.processes import Process, family, find, kill
 
@@ -65,6 +63,7 @@ def converge(
     tags: str = "",
     limit: str = "",
     check: bool = False,
+    python: str = "",
 ) -> ConvergeResult:
     """Run playbooks one after the other, drawing each node's tasks on `view`.
 
@@ -77,14 +76,16 @@ def converge(
         tags: only tasks with these tags, comma separated.
         limit: only these hosts, an Ansible host pattern.
         check: change nothing, say what would change.
+        python: the nodes' interpreter where Mitogen can be had, and the lab's variables name no other; empty for the
+            inventory's own.
 
     Raises:
         ConvergeError: a task failed, a host did not answer, or Ansible could not start.
         KeyboardInterrupt: the user interrupted; nothing of Ansible is left running.
     """
     collector = Collector(view)
-    options = {
-        "inventory": str(inventory.absolute()),
+    options: dict[str, Any] = {
+        "inventory": [str(inventory.absolute())],
         "tags": tags or None,
         "limit": limit or None,
         "cmdline": "--check" if check else None,
@@ -94,7 +95,7 @@ def converge(
             if len(playbooks) > 1:
                 view.note(playbook.name)
             collector.begin()
-            last = _play(directory, playbook, collector, output, options)
+            last = _play(directory, playbook, collector, output, options, python=python)
             if last is not None:
                 raise _error([failure for failure, _ in collector.failures.values()], playbook, log, last)
     return _result(collector)
@@ -105,7 +106,9 @@ def _play(
     playbook: Path,
     collector: Collector,
     output: TextIO,
-    options: Mapping[str, str | None],
+    options: Mapping[str, Any],
+    *,
+    python: str,
 ) -> list[str] | None:
     """Run one playbook; None if it went well, else the last lines that Ansible said."""
     import ansible_runner  # noqa: PLC0415 - slow, and most commands do without
@@ -127,63 +130,21 @@ def _play(
             private_data_dir=str(private),
             playbook=str(playbook.absolute()),
             forks=FORKS,
-            envvars=environment(private, scratch),
+            envvars=ansible_settings.environment(private, scratch),
             settings={"pexpect_timeout": POLL, "suppress_output_file": True},
             fact_cache_type="memory",
             quiet=True,
             event_handler=handle,
             cancel_callback=cancel,
-            **options,
+            **{
+                **options,
+                "inventory": [*options["inventory"], *ansible_settings.interpreter(private, python)],
+            },
         )
     if cancel.interrupted:
         raise KeyboardInterrupt
     collector.show_ends()
     return tail.last if collector.failures or run.rc != 0 else None
-
-
-def environment(private: Path, scratch: Path) -> dict[str, str]:
-    """The environment of ansible-playbook, on top of the caller's own.
-
-    Args:
-        private: a directory for what Ansible wants to keep during the run.
-        scratch: a directory with a short path for temporary files.
-    """
-    config = private / "ansible.cfg"
-    # By itself Ansible looks a thousand times a second whether a task has ended, with a good part of the CPU that
-    # emulated machines wait for. Seconds.
-    config.write_text("[defaults]\ninternal_poll_interval = 0.02\n")
-    found = importlib.util.find_spec("ansible_mitogen")
-    mitogen = Path(found.origin).parent if found is not None and found.origin else None
-    settings = {
-        # labctl may have been started by its absolute path; ansible-playbook lies beside its Python.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        "TMPDIR": str(scratch),
-        "ANSIBLE_CONFIG": str(config),  # the user's own ansible.cfg is about other clusters
-        "ANSIBLE_HOME": str(private / "home"),
-        "ANSIBLE_LOCAL_TEMP": str(scratch / "ansible"),
-        "ANSIBLE_ROLES_PATH": str(resource("roles")),
-        "ANSIBLE_STRATEGY": "mitogen_free" if mitogen is not None else "free",
-        "ANSIBLE_PIPELINING": "1",
-        "ANSIBLE_TIMEOUT": "60",  # seconds to connect; six machines that work under emulation let one wait for long
-        "ANSIBLE_GATHERING": "explicit",
-        # Otherwise every module tells its node's journal all its arguments, files' content among them; the log is here.
-        "ANSIBLE_NO_TARGET_SYSLOG": "1",
-        "ANSIBLE_HOST_KEY_CHECKING": "True",  # ssh_config says how; ansible-runner would switch it off
-        "ANSIBLE_RETRY_FILES_ENABLED": "0",
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-        "ANSIBLE_DEPRECATION_WARNINGS": "0",  # Mitogen's strategy draws one in every run
-        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
-        "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
-        "ANSIBLE_DISPLAY_OK_HOSTS": "1",
-        "ANSIBLE_FORCE_COLOR": "0",
-        "ANSIBLE_NOCOLOR": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    if mitogen is not None:
-        settings["ANSIBLE_STRATEGY_PLUGINS"] = str(mitogen / "plugins" / "strategy")
-    if "ANSIBLE_STRATEGY" in os.environ:
-        settings["ANSIBLE_STRATEGY"] = os.environ["ANSIBLE_STRATEGY"]
-    return settings
 
 
 class _Cancel:

@@ -12,8 +12,6 @@ from pathlib import Path
 from labctl.process import installed
 from labctl.steps.recipe import Recipe
 
-_PYTHON_FOLDER = "/usr/lib/python3/dist-packages"  # Debian's, for whatever 3.x it has
-
 
 def as_root() -> list[str]:
     """What makes a command see the tree's owners as they are: nothing for root, a user namespace for others."""
@@ -36,10 +34,10 @@ def command(wanted: Recipe, work: Path) -> list[str]:
     """The command that makes the tree of a box at ``tree`` in this folder, where it also puts what its hooks need."""
     answers = "\n".join(wanted.debconf)
     units = f"MASK='{' '.join(wanted.mask)}' DISABLE='{' '.join(wanted.disable)}'"
-    settings = f"{units} BLACKLIST='{' '.join(wanted.blacklist)}'"
+    settings = f"{units} BLACKLIST='{' '.join(wanted.blacklist)}' WARM_PYTHON={wanted.warm_python}"
     customize = work / "customize.sh"
-    shutil.copy(wanted.customize, customize)
-    shutil.copy(wanted.kept_code, work / "kept_code.py")
+    for file in (wanted.customize, *wanted.files):
+        shutil.copy(file, work)
     python = [sys.executable, "-P", "-m", "labctl.steps.precompile"]
     return [
         "mmdebstrap",
@@ -52,7 +50,6 @@ def command(wanted: Recipe, work: Path) -> list[str]:
             f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}'
             for script in wanted.prepare
         ),
-        f"--customize-hook=copy-in {work / 'kept_code.py'} {_PYTHON_FOLDER}",
         f'--customize-hook={settings} sh {customize} "$1"',
         f'--customize-hook={shlex.join(python)} "$1"',
         '--aptopt=APT::Install-Recommends "false"',

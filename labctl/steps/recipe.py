@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from labctl import words
+from labctl import warm_python, words
 from labctl.definition import shipped
 from labctl.errors import UsageError
 from labctl.resources import resource
@@ -33,7 +33,8 @@ class Recipe:
         mask: units that no machine of a lab needs.
         blacklist: kernel modules that shall not load themselves.
         customize: the script that finishes the tree.
-        kept_code: the Python module that has the machines keep compiled code.
+        files: what that script puts into the tree.
+        warm_python: whose modules the machines' warm Python has loaded, see `labctl.warm_python`.
         prepare: scripts of roles that are run in the tree before that, each with the argument ``apply``.
         key: content hash of all of the above; equal keys mean equal boxes, but for the age of the packages.
     """
@@ -47,7 +48,8 @@ class Recipe:
     mask: tuple[str, ...]
     blacklist: tuple[str, ...]
     customize: Path
-    kept_code: Path
+    files: tuple[Path, ...]
+    warm_python: str
     prepare: tuple[Path, ...]
     key: str
 
@@ -65,7 +67,8 @@ def recipe(name: str) -> Recipe:
         raise UsageError(f"there is no recipe for a box {name!r}", hint=words.hint(name, known, there))
     own = _yaml(directory / "recipe.yml")
     roles = [_yaml(path) for path in sorted(resource("roles").glob("*/vars/Debian.yml"))]
-    customize, kept_code = directory / "customize.sh", directory / "kept_code.py"
+    customize = directory / "customize.sh"
+    files = tuple(sorted({*directory.glob("*.py"), *directory.glob("*.c")}))
     parts: dict[str, Any] = {
         "suite": own["suite"],
         "disk_size": own["disk_size"],
@@ -74,15 +77,16 @@ def recipe(name: str) -> Recipe:
         "disable": _union(*_collected(roles, "_services")),
         "mask": tuple(own["mask"]),
         "blacklist": tuple(own["blacklist"]),
+        "warm_python": warm_python.key(),
     }
     # A masked unit cannot be disabled, and need not be.
     parts["disable"] = tuple(unit for unit in parts["disable"] if unit not in parts["mask"])
     prepare = tuple(resource("roles") / name for name in own["prepare"])
     digest = hashlib.sha256(repr((_LAYOUT, sorted(parts.items()))).encode())
-    for script in (customize, kept_code, *prepare):
+    for script in (customize, *files, *prepare):
         digest.update(script.read_bytes())
     key = digest.hexdigest()[:12]
-    return Recipe(name=name, customize=customize, kept_code=kept_code, prepare=prepare, key=key, **parts)
+    return Recipe(name=name, customize=customize, files=files, prepare=prepare, key=key, **parts)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from labctl.console import BaseReporter, Step
 from labctl.errors import ConvergeError
 from labctl.steps import converge as module
 from labctl.steps.ansible_events import Collector, message
-from labctl.steps.converge import ConvergeResult, converge, environment
+from labctl.steps.ansible_settings import environment
+from labctl.steps.converge import ConvergeResult, converge
 
 # Two interpreters, because Mitogen runs the tasks of one interpreter on one machine one after the other.
 INVENTORY = """

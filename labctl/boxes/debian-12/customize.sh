@@ -1,8 +1,10 @@
 #!/bin/sh
 # Makes the tree in $1 a machine of a lab. Runs once, at the end of the box's build, as root of that tree.
-# MASK, DISABLE and BLACKLIST come from the recipe and from the roles.
+# MASK, DISABLE and BLACKLIST come from the recipe and from the roles; WARM_PYTHON says whose modules it has loaded.
+# The recipe's other files lie beside this one.
 set -eu
 root=$1
+here=${0%/*}
 
 mkdir -p "$root/etc/systemd/network" "$root/etc/systemd/system.conf.d" "$root/etc/ssh/sshd_config.d" \
     "$root/etc/systemd/system/qemu-guest-agent.service.d"
@@ -45,11 +47,41 @@ printf '[Service]\nLogLevelMax=notice\n' > "$root/etc/systemd/system/qemu-guest-
 printf '/dev/vda / ext4 rw,noatime 0 1\n' > "$root/etc/fstab"
 for module in $BLACKLIST; do printf 'blacklist %s\n' "$module"; done > "$root/etc/modprobe.d/box.conf"
 
-# Compiled code is kept: kept_code.py is there already, and what Ansible runs is compiled as soon as this script is done.
+# Compiled code is kept; what Ansible runs is compiled as soon as this script is done.
 python=$root/usr/lib/python3/dist-packages
+install -m 644 "$here/kept_code.py" "$python/kept_code.py"
 printf 'import kept_code; kept_code.install()\n' > "$python/kept_code.pth"
-chmod 644 "$python/kept_code.py"
 mkdir -m 700 "$root/var/cache/kept_code"
+
+# A Python that has all of that loaded, once somebody asks for it; the modules are put there as soon as this script is done.
+# gcc is the role mpi's.
+mkdir "$root/usr/lib/warm_python"
+install -m 644 "$here/warm_python.py" "$root/usr/lib/warm_python/warm_python.py"
+chroot "$root" gcc -static -O2 -s -x c - -o /usr/lib/warm_python/python3 < "$here/warm_python.c"
+cat > "$root/etc/systemd/system/warm_python.socket" <<EOF
+[Unit]
+Description=Programs for a Python that has loaded what Ansible needs
+
+[Socket]
+ListenStream=/run/warm_python/$WARM_PYTHON
+SocketMode=0600
+DirectoryMode=0700
+
+[Install]
+WantedBy=sockets.target
+EOF
+# Each program lives as long as whoever brought it wants, and none goes with another.
+cat > "$root/etc/systemd/system/warm_python.service" <<'EOF'
+[Unit]
+Description=A Python that has loaded what Ansible needs
+
+[Service]
+ExecStart=/usr/bin/python3 /usr/lib/warm_python/warm_python.py
+Environment=LANG=C.UTF-8
+KillMode=process
+OOMPolicy=continue
+TasksMax=infinity
+EOF
 
 # The guest agent sets a clock only where it can run hwclock after that, which spins until the next second begins: all of a CPU,
 # and in all machines at once. The chip that it would set is emulated and has the host's time.
@@ -61,7 +93,7 @@ printf 'int main(void) { return 0; }\n' | chroot "$root" gcc -static -s -x c - -
 chroot "$root" systemctl --quiet disable $DISABLE
 for unit in $MASK; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
 # With networkd comes its wait for the network. Nothing of a bare machine asks for it; mounts over the network do, at a reboot.
-chroot "$root" systemctl --quiet enable systemd-networkd.service ssh-hostkey.service
+chroot "$root" systemctl --quiet enable systemd-networkd.service ssh-hostkey.service warm_python.socket
 test -e "$root/etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service"
 
 # The modules that find the root disk, and nothing that depends on the machine this was built on.

@@ -84,8 +84,8 @@ def test_it_is_built_from_the_hosts_own_mirrors_with_the_roles_packages(
     build(reporter)
     words = host.calls("mmdebstrap")[0]
     assert words.endswith("deb http://mirror.lan/debian/ bookworm main")
-    # What the machines' Python keeps is put there, turned on, and filled; in this order.
-    hooks = [words.index(part) for part in ("kept_code.py", "customize.sh", "labctl.steps.precompile")]
+    # What the machines' Python keeps is put there, and filled; in this order.
+    hooks = [words.index(part) for part in ("customize.sh", "labctl.steps.precompile")]
     assert hooks == sorted(hooks)
     included = words.split("--include=")[1].split(" ")[0].split(",")
     assert {"slapd", "slurmctld", "slurmd", "sssd-ldap", "munge", "nfs-kernel-server"} <= set(included)

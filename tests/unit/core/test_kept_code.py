@@ -125,7 +125,7 @@ def tree(programs: Programs, tmp_path: Path) -> Path:
 
 
 def test_a_box_has_compiled_what_the_roles_run(tree: Path) -> None:
-    precompile.fill(tree, resource("roles"))
+    precompile.fill(tree, resource("roles"), str(tree / "modules"))
     compiled = (tree / "compiled").read_text().splitlines()
     for file in ("ansible_mitogen/runner.py", "ansible/module_utils/basic.py", "ansible/modules/apt.py"):
         assert [name for name in compiled if name.endswith(file)], file

@@ -86,7 +86,7 @@ def test_whatever_changes_the_box_changes_its_key(
 def test_the_scripts_that_are_run_in_it_are_part_of_the_key(project: Path) -> None:
     made = recipe("debian-12")
     assert project in made.customize.parents
-    for path in (made.customize, made.kept_code, *made.prepare):
+    for path in (made.customize, *made.files, *made.prepare):
         before = recipe("debian-12").key
         with path.open("a") as script:
             script.write("# more\n")
