@@ -61,7 +61,7 @@ def test_no_secret_is_in_what_clients_are_told(full: User) -> None:
 
 
 def test_verify_leaves_a_report_that_says_what_it_found(full: User) -> None:
-    passed = full.ok("verify", "full", "-k", "nfs or controller", "--json").json()["passed"]
+    passed = full.ok("verify", "full", "-k", "munge or controller", "--json").json()["passed"]
     text = (full.home / ".labctl/full/logs/verify.html").read_text(encoding="utf-8")
     assert f"{passed} tests passed" in text
     assert "<title>full: passed</title>" in text

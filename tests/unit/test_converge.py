@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from labctl.console import BaseReporter, Step
 from labctl.errors import ConvergeError
+from labctl.steps import ansible_settings
 from labctl.steps import converge as module
 from labctl.steps.ansible_events import Collector, message
 from labctl.steps.ansible_settings import environment
@@ -217,10 +219,28 @@ def test_ctrl_c_ends_ansible_and_everything_it_started(run: Any, recorder: Recor
 def test_without_mitogen_the_free_strategy_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANSIBLE_STRATEGY", raising=False)
     assert environment(tmp_path, tmp_path)["ANSIBLE_STRATEGY"] == "mitogen_free"
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(ansible_settings.importlib.util, "find_spec", lambda _: None)
     assert environment(tmp_path, tmp_path)["ANSIBLE_STRATEGY"] == "free"
     monkeypatch.setenv("ANSIBLE_STRATEGY", "linear")
     assert environment(tmp_path, tmp_path)["ANSIBLE_STRATEGY"] == "linear"
+
+
+def test_the_interpreter_is_stronger_than_the_inventorys_own_and_weaker_than_group_vars(
+    run: Any, tmp_path: Path
+) -> None:
+    inventory = """
+all:
+  vars: {ansible_connection: local, mitogen_task_isolation: none, ansible_python_interpreter: /nowhere}
+  hosts: {cpu-0: {}}
+"""
+    told = "{content: '{{ ansible_python_interpreter }}', dest: '{{ playbook_dir }}/told', mode: '0600'}"
+    playbook = f"[{{hosts: all, gather_facts: false, tasks: [{{name: Tell, copy: {told}}}]}}]"
+    run(playbook, inventory=inventory, python=f"{sys.executable} -E")
+    assert (tmp_path / "told").read_text() == f"{sys.executable} -E"
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(f"ansible_python_interpreter: {sys.executable}")
+    run(playbook, inventory=inventory, python="/nowhere")
+    assert (tmp_path / "told").read_text() == sys.executable
 
 
 def test_ansible_is_found_when_labctl_was_started_by_its_path(

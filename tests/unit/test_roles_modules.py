@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import time
@@ -402,7 +401,7 @@ def test_a_service_that_is_off_is_enabled_and_started_once(conf: Path) -> None:
 def test_a_service_of_an_old_script_is_enabled_by_its_script(conf: Path) -> None:
     systemd = FakeSystemd(UnitFileState="generated", **after(conf, 1))
     assert services.converge(systemd, [service(conf)], check=False) == []
-    unit = dataclasses.replace(services.look(systemd, ["x.service"])[0], enabled=False)
+    unit = services.look(systemd, ["x.service"])[0]._replace(enabled=False)
     services.act(systemd, "enable", unit)
     assert systemd.calls == ["systemctl enable x.service"]
     assert systemd.environ == {}
