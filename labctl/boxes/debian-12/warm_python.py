@@ -101,24 +101,21 @@ def serve(listener: socket.socket, warm: Warm) -> NoReturn:
 
 
 def _attend(connection: socket.socket, warm: Warm) -> NoReturn:
-    """Run one program, and say how it ended."""
+    """Run one program, and say that it has begun and how it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    status = 255
-    try:
-        words, files = _received(connection)
-        connection.sendall(b"!")  # from now on it is begun
-        program = os.fork()
-        if program == 0:
-            connection.close()
-            _become(words, files, warm)
-        for file in (0, 1, 2, *files):
-            os.close(file)
-        _, ended = os.waitpid(program, 0)
-        code = os.waitstatus_to_exitcode(ended)
-        status = code if code >= 0 else 128 - code
-    finally:
-        connection.sendall(struct.pack("i", status))
-        os._exit(0)
+    words, files = _received(connection)
+    connection.sendall(b"!")
+    program = os.fork()
+    if program == 0:
+        connection.close()
+        _become(words, files, warm)
+    for file in files:
+        os.close(file)
+    _, ended = os.waitpid(program, 0)
+    code = os.waitstatus_to_exitcode(ended)
+    with suppress(OSError):  # whoever asked has gone
+        connection.sendall(struct.pack("i", code if code >= 0 else 128 - code))
+    os._exit(0)
 
 
 def _received(connection: socket.socket) -> tuple[list[str], list[int]]:
