@@ -221,6 +221,7 @@ def test_without_mitogen_the_free_strategy_does(tmp_path: Path, monkeypatch: pyt
     assert environment(tmp_path, tmp_path)["ANSIBLE_STRATEGY"] == "mitogen_free"
     monkeypatch.setattr(ansible_settings.importlib.util, "find_spec", lambda _: None)
     assert environment(tmp_path, tmp_path)["ANSIBLE_STRATEGY"] == "free"
+    assert ansible_settings.interpreter(tmp_path, "/usr/lib/warm") == []
     monkeypatch.setenv("ANSIBLE_STRATEGY", "linear")
     assert environment(tmp_path, tmp_path)["ANSIBLE_STRATEGY"] == "linear"
 

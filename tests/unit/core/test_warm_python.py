@@ -30,7 +30,7 @@ broker = mitogen.master.Broker()
 router = mitogen.master.Router(broker)
 for prefix in ("ansible", "ansible_mitogen", "labctl"):
     router.responder.whitelist_prefix(prefix)
-python = router.local(python_path={python!r}, connect_timeout=60)
+{before}python = router.local(python_path={python!r}, connect_timeout=60)
 """
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -151,10 +151,10 @@ def test_with_one_that_fails_it_is_python_itself(client: str, folder: Path) -> N
         assert asked.communicate(timeout=60)[0] == "1\n"
 
 
-def home(python: list[str], body: str) -> str:
+def home(python: list[str], body: str, before: str) -> str:
     """What a Mitogen says that has a node here whose interpreter is this."""
     site = str(Path(precompile.__file__).parents[2])
-    script = HOME.format(site=site, python=python) + body + "\nbroker.shutdown()"
+    script = HOME.format(site=site, python=python, before=before) + body + "\nbroker.shutdown()"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
     )
@@ -164,20 +164,32 @@ def home(python: list[str], body: str) -> str:
 
 @pytest.fixture
 def ask(client: str, key: str) -> Callable[..., str]:
-    def ask(body: str, name: str = "") -> str:
-        return home([client, name or key], body)
+    def ask(body: str, name: str = "", before: str = "") -> str:
+        return home([client, name or key], body, before)
 
     return ask
 
 
+LOAD = """
+import os
+print(python.call(os.getenv, 'HOME'))
+python.call(there.load, ['ansible_mitogen.target', 'ansible.module_utils.basic', 'ansible.modules.ping'])
+print(python.call(os.path.basename, '/a/b'), len(router.responder._cache))
+"""
+OTHER = """
+import mitogen.parent
+text = mitogen.parent.get_core_source_partial().s + b'# and more'
+mitogen.parent.get_core_source_partial = lambda: mitogen.parent.PartialZlib(text)
+"""
+
+
 def test_mitogen_has_a_node_whose_modules_are_loaded(ask: Callable[..., str]) -> None:
-    body = (
-        "import os\n"
-        "print(python.call(os.getenv, 'HOME'))\n"
-        "python.call(there.load, ['ansible_mitogen.target', 'ansible.module_utils.basic', 'ansible.modules.ping'])\n"
-        "print(python.call(os.path.basename, '/a/b'), len(router.responder._cache))\n"
-    )
-    warm, cold = ask(body).split(), ask(body, "another-2").split()
+    warm, cold = ask(LOAD).split(), ask(LOAD, name="another-2").split()
     assert warm[:2] == cold[:2] == [os.environ["HOME"], "b"]
     # What is loaded is not asked for: only what no role had named is.
     assert int(warm[2]) < int(cold[2]) / 4
+
+
+def test_another_mitogen_has_a_python_of_its_own(ask: Callable[..., str]) -> None:
+    other, cold = ask(LOAD, before=OTHER).split(), ask(LOAD, name="another-2", before=OTHER).split()
+    assert other == cold
