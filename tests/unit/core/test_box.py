@@ -18,6 +18,7 @@ from labctl.console import BaseReporter, Step
 from labctl.errors import BoxError, HostError, UsageError
 from labctl.steps import box, mmdebstrap
 from labctl.steps.box import Box
+from labctl.steps.recipe import recipe
 
 # mmdebstrap's last argument of this kind is the tree; for users it is also what removes the tree again.
 MMDEBSTRAP = """
@@ -89,6 +90,19 @@ def test_it_is_built_from_the_hosts_own_mirrors_with_the_roles_packages(
     assert hooks == sorted(hooks)
     included = words.split("--include=")[1].split(" ")[0].split(",")
     assert {"slapd", "slurmctld", "slurmd", "sssd-ldap", "munge", "nfs-kernel-server"} <= set(included)
+
+
+@pytest.mark.usefixtures("host")
+def test_what_goes_into_it_lies_beside_the_script_that_puts_it_there(tmp_path: Path) -> None:
+    wanted = recipe("debian-12")
+    words = mmdebstrap.command(wanted, tmp_path)
+    (script,) = (word for word in words if "customize.sh" in word)
+    assert f'{tmp_path}/customize.sh "$1"' in script
+    assert f"WARM_PYTHON={wanted.warm_python} " in script
+    text = (tmp_path / "customize.sh").read_text()
+    for name in ("kept_code.py", "warm_python.py", "warm_python.c"):
+        assert f"$here/{name}" in text
+        assert (tmp_path / name).read_bytes() == (wanted.customize.parent / name).read_bytes()
 
 
 @pytest.mark.skipif(not mmdebstrap.own_mounts(), reason="no right to make a mount namespace")
