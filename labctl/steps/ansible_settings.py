@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from labctl import callbacks
 from labctl.resources import resource
 
 
@@ -23,6 +24,8 @@ def environment(private: Path, scratch: Path) -> dict[str, str]:
     # emulated machines wait for. Seconds.
     config.write_text("[defaults]\ninternal_poll_interval = 0.02\n")
     mitogen = _mitogen()
+    templates = scratch / "templates"
+    templates.mkdir(mode=0o700, exist_ok=True)
     settings = {
         # labctl may have been started by its absolute path; ansible-playbook lies beside its Python.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -46,7 +49,9 @@ def environment(private: Path, scratch: Path) -> dict[str, str]:
         "ANSIBLE_DISPLAY_OK_HOSTS": "1",
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_NOCOLOR": "1",
-        "PYTHONUNBUFFERED": "1",
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(callbacks.__path__[0])),
+        "ANSIBLE_CALLBACKS_ENABLED": "done_once",
+        "LABCTL_TEMPLATES": str(templates),
     }
     if mitogen is not None:
         settings["ANSIBLE_STRATEGY_PLUGINS"] = str(mitogen / "plugins" / "strategy")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,32 +91,91 @@ def _does(task: dict[str, Any]) -> str:
     )
 
 
-def test_the_whole_cluster_gets_every_role_in_the_order_of_what_needs_what() -> None:
-    (play,) = read(ROOT / "playbooks/site.yml")
-    included = [
-        task["ansible.builtin.include_role"]
-        for task in play["tasks"]
-        if "ansible.builtin.include_role" in task
-    ]
-    whole = [role["name"] for role in included if "tasks_from" not in role]
-    assert whole == [
-        "common",
-        "ldap_server",
-        "ldap_client",
-        "nfs_server",
-        "nfs_client",
-        "munge",
-        "mariadb",
-        "mpi",
-        "slurm_common",
-        "slurmdbd",
-        "slurmctld",
-        "containers",
-        "slurmd",
-        "slurmrestd",
-        "registry",
-        "login",
-    ]
+# What a role needs on the same host, before it.
+NEEDS = {
+    "common": ["distribution"],
+    "measure": ["distribution"],
+    "ldap_server": ["common"],
+    "ldap_client": ["common", "ldap_server"],
+    "nfs_server": ["ldap_client"],
+    "nfs_client": ["ldap_client", "nfs_server"],
+    "slurm_common": ["common", "munge", "measure", "ldap_client", "nfs_client"],
+    "slurmdbd": ["slurm_common", "mariadb"],
+    "slurmctld": ["slurm_common", "slurmdbd", "mpi"],
+    "slurmd": ["slurmctld", "containers"],
+    "slurmrestd": ["slurmctld"],
+    "login": ["slurm_common"],
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, list[str]]]:
+    """Run the whole playbook with stand-ins for the roles; what each host went through, in order."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in NAMES:
+        entries = {"main": name} | {
+            "common": {"distribution": "distribution"},
+            "slurm_common": {"measure": "measure"},
+        }.get(name, {})
+        (folder / name / "tasks").mkdir(parents=True)
+        for entry, said in entries.items():
+            (folder / name / f"tasks/{entry}.yml").write_text(
+                f"- ansible.builtin.debug: {{msg: went through {said}}}\n"
+            )
+    groups = "".join(
+        f"[{name}]\nall-in-one\n{'login-0' if name in ('munge', 'login') else ''}\n"
+        for name in NAMES
+        if name not in ("common", "slurm_common")
+    )
+    (folder / "hosts").write_text(f"bare\n{groups}")
+    settings = json.dumps({"ansible_connection": "local", "ansible_become": False})
+
+    def run(*options: str) -> dict[str, list[str]]:
+        said = ansible(
+            "ansible-playbook", "-i", folder / "hosts", "-e", settings, *options, ROOT / "playbooks/site.yml",
+            ANSIBLE_ROLES_PATH=str(folder), ANSIBLE_STDOUT_CALLBACK="ansible.builtin.oneline",
+        )  # fmt: skip
+        assert said.returncode == 0, said.stdout + said.stderr
+        went: dict[str, list[str]] = {}
+        for host, role in re.findall(r"^(\S+) \| .*went through (\w+)", said.stdout, re.MULTILINE):
+            went.setdefault(host, []).append(role)
+        return went
+
+    return run
+
+
+def test_every_host_gets_its_roles_in_the_order_of_what_needs_what(
+    site: Callable[..., dict[str, list[str]]],
+) -> None:
+    went = site()
+    assert went["bare"] == ["distribution", "common"]
+    assert went["login-0"] == ["distribution", "common", "munge", "login"]
+    whole = went["all-in-one"]
+    assert sorted(whole) == sorted([*NAMES, "distribution", "measure"])
+    for role, needed in NEEDS.items():
+        for earlier in needed:
+            assert whole.index(earlier) < whole.index(role), f"{role} before {earlier}"
+
+
+@pytest.mark.parametrize(
+    ("options", "there"),
+    [
+        (["--tags", "munge"], ["distribution", "munge"]),
+        (["--tags", "slurmd"], ["distribution", "measure", "slurm_common", "slurmd"]),
+        (["--tags", "common,registry"], ["distribution", "common", "registry"]),
+    ],
+)
+def test_with_tags_a_host_gets_these_roles_alone(
+    site: Callable[..., dict[str, list[str]]], options: list[str], there: list[str]
+) -> None:
+    assert site(*options)["all-in-one"] == there
+
+
+def test_roles_can_be_left_out(site: Callable[..., dict[str, list[str]]]) -> None:
+    left = {*NAMES, "distribution", "measure"} - set(
+        site("--skip-tags", "munge,login,ldap_client")["all-in-one"]
+    )
+    assert left == {"munge", "login", "ldap_client"}
 
 
 def example() -> dict[str, Any]:
