@@ -8,7 +8,7 @@ PRESET ?= full
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test unit lab clients lint bench setup host box docs site clean
+.PHONY: up test unit lab clients lint style types ansible-style bench setup host box docs site clean
 
 up: setup
 	$(BIN)/labctl doctor $(PRESET) --fix
@@ -42,10 +42,18 @@ clients:
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["clients"], sep="\n")' > build/clients.txt
 	$(BIN)/python -m pip install --quiet --upgrade --target build/clients --requirement build/clients.txt
 
-lint: site
+# Each of them keeps one CPU busy, so they run side by side: as many as there are CPUs.
+lint:
+	$(MAKE) --jobs=$(shell nproc) --output-sync=target site style types ansible-style
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types:
 	$(BIN)/mypy
+
+ansible-style:
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 
 # What the comparison needs is downloaded the first time; without a network: python -m bench --skip-naive

@@ -40,13 +40,6 @@ def test_a_second_up_changes_nothing_and_says_so(full: User) -> None:
     assert full.ok("up", "full", "--dry-run").out.strip() == "full is up and as defined: nothing to do"
 
 
-def test_a_second_converge_changes_nothing(full: User) -> None:
-    result = full.ok("converge", "--json").json()
-    assert result["changed_tasks"] == []
-    assert result["changed"] == 0
-    assert result["ok"] > 100
-
-
 def test_no_secret_is_in_any_log(full: User) -> None:
     lab = full.home / ".labctl/full"
     secrets = YAML(typ="safe").load(lab / "secrets.yml")
@@ -158,11 +151,6 @@ def test_verify_finds_what_is_broken_and_converge_mends_it(full: User) -> None:
     assert mended["changed"] > 0
     assert all(task.startswith("cpu-0") for task in mended["changed_tasks"])
     full.ok("verify", "-k", "munge")
-
-
-def test_after_all_machines_are_rebooted_at_once_the_cluster_comes_back(full: User) -> None:
-    full.ok("verify", "--disruptive", "-k", "reboot")
-    assert full.ok("status", "--json").json()["problems"] == []
 
 
 def test_the_lab_is_plain_ansible_and_vagrant(full: User) -> None:

@@ -131,6 +131,12 @@ def test_a_snapshot_of_another_kind_of_host_is_not_used(small: User) -> None:
     healthy(small)  # nothing was touched
 
 
+def test_after_a_reboot_the_cluster_comes_back(small: User) -> None:
+    """Several machines that boot at once are in test_6_testing."""
+    small.ok("verify", "--disruptive", "-k", "reboot", "--name", SMALL)
+    assert small.ok("status", "--name", SMALL, "--json").json()["problems"] == []
+
+
 def test_what_nobody_needs_is_pruned(small: User) -> None:
     small.ok("destroy", SMALL)
     gone = small.ok("prune", "--days", "0", "--json").json()

@@ -126,10 +126,12 @@ def test_the_plugin_serves_a_project_and_collects_logs_where_it_fails(
 
 
 @pytest.mark.skipif(VARIABLE in os.environ, reason="the lab is not ours to stop")
-def test_a_cluster_can_be_reset_stopped_and_started(cluster: TestCluster) -> None:
+def test_a_cluster_can_be_reset_stopped_and_started(cluster: TestCluster, user: User) -> None:
     cluster.execute("touch /root/left", "all")
     cluster.reset()
     assert cluster.execute("ls /root/left", "all", check=False)[cluster.nodes()[0]].exit_code != 0
     cluster.stop()
     cluster.start()
-    assert cluster.submit("echo again").wait(PATIENCE).result == "again"
+    job = cluster.submit("srun hostname | sort", nodes=len(cluster.nodes("@slurmd"))).wait(PATIENCE)
+    assert job.result.split() == sorted(cluster.nodes("@slurmd"))
+    assert user.ok("status", "--name", cluster.name, "--json").json()["problems"] == []

@@ -50,7 +50,7 @@ NODES
     echo "memory ${memory}M"
     # What takes longest comes first; what is refused comes last, while the others run.
     submit greedy --job-name=verify-greedy --partition="$default" --mem=64M --output=greedy.out \
-        --wrap='head -c 400M /dev/zero | tail >/dev/null'
+        --wrap='dd if=/dev/zero of=/dev/null bs=400M count=1'
     submit research --job-name=research --partition="$default" --nodes=1 --ntasks=1 --mem="${memory}M" \
         --time=00:00:30 --output=research.out --error=research.err research.sh
     submit array --job-name=verify-array --partition="$default" --array=0-2 --mem=32M --output=array-%a.out --wrap='
