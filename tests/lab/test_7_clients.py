@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -75,6 +76,20 @@ class JobsKnowTheirNode(rfm.RunOnlyRegressionTest):
         return sn.assert_found(os.uname().nodename.partition(".")[0], self.stdout)
 """
 
+DASK = """
+from dask.distributed import Client
+from dask_jobqueue import SLURMCluster
+
+if __name__ == "__main__":
+    job = {"queue": "debug", "cores": 1, "processes": 1, "memory": "400MB", "walltime": "00:10:00"}
+    options = {"scheduler_options": {"dashboard_address": None}, "worker_extra_args": ["--no-dashboard"]}
+    with SLURMCluster(n_workers=1, log_directory="logs", **job, **options) as cluster, Client(cluster) as client:
+        client.wait_for_workers(1, timeout=600)
+        print("sum:", client.submit(sum, [2, 3, 4]).result(timeout=300))
+        (worker,) = client.run(lambda: __import__("os").environ["SLURM_JOB_ID"]).values()
+        print("job:", worker)
+"""
+
 SDK_TASK = """
 from slurm import task
 
@@ -108,7 +123,7 @@ def equipped(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> 
     """The lab's node has the packages, and a program `python`."""
     archive = tmp_path_factory.mktemp("packages") / "clients.tar"
     with tarfile.open(archive, "w") as tar:
-        for name in sorted(parts("submitit", "reframe-hpc", "slurm-sdk")):
+        for name in sorted(parts("submitit", "reframe-hpc", "slurm-sdk", "dask-jobqueue")):
             tar.add(PACKAGES / name, name, filter=lambda one: None if "__pycache__" in one.name else one)
     cluster.push(archive, "/root/", "cpu-0")
     unpack = f"tar -xf clients.tar -C {PLACE} --no-same-owner && ln -sf python3 /usr/bin/python"
@@ -153,6 +168,12 @@ def test_reframe_runs_a_check_through_slurm(equipped: TestCluster) -> None:
     )
     assert "PASSED" in said
     assert "Ran 1/1 test case(s) from 1 check(s)" in said
+
+
+def test_dask_jobqueue_brings_a_worker_up(equipped: TestCluster) -> None:
+    said = run(equipped, "python3 sums.py", sums=DASK)
+    assert "sum: 9" in said
+    assert re.search(r"job: \d+", said)
 
 
 def test_the_sdks_ssh_backend_submits_a_task_from_outside(
