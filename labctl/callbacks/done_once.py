@@ -52,7 +52,7 @@ def kept(compile_: Compile, folder: Path) -> Compile:
     """Jinja's `Environment.compile`, with what it makes kept in a folder for other processes."""
 
     def compiled(self: Environment, source: Any, *args: Any, **options: Any) -> CodeType:
-        if args or options:  # what is loaded by a name: nothing that Ansible does for a task
+        if args or options:  # a file that a template includes: what it is compiled to knows its name
             return compile_(self, source, *args, **options)
         # An expression comes parsed, and the repr of its nodes is all that there is in them.
         file = folder / hashlib.sha256(repr((source, _settings(self))).encode()).hexdigest()

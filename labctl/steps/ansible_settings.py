@@ -49,9 +49,12 @@ def environment(private: Path, scratch: Path) -> dict[str, str]:
         "ANSIBLE_DISPLAY_OK_HOSTS": "1",
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_CALLBACK_PLUGINS": str(Path(callbacks.__path__[0])),
+        "ANSIBLE_CALLBACK_PLUGINS": callbacks.__path__[0],
         "ANSIBLE_CALLBACKS_ENABLED": "done_once",
         "LABCTL_TEMPLATES": str(templates),
+        # Whatever the caller's says: ansible-runner's callback writes each event in pieces while all hosts wait, and
+        # unbuffered every piece is a write of its own.
+        "PYTHONUNBUFFERED": "",
     }
     if mitogen is not None:
         settings["ANSIBLE_STRATEGY_PLUGINS"] = str(mitogen / "plugins" / "strategy")

@@ -143,6 +143,7 @@ def test_a_partition_changes_and_another_goes_with_a_user_and_the_lab_is_proven(
     assert said.code == 0, said.all
     for node in ("slurmctld-0", "compute-0"):
         assert lab.on(node, "id ada || id -u eve") == "10816"
+    assert lab.user.ok("converge", "--name", LAB, "--json").json()["changed"] == 0
     found = lab.user.ok("converge", "--name", LAB, "--check", "--json").json()
     assert found["changed_tasks"] == []
     assert found["ok"] > 50
