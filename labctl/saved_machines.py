@@ -36,8 +36,8 @@ def write_down(
         SnapshotError: one could not be saved; they go on as if nothing had happened.
     """
     each(nodes, lambda node: saver.stand_alone(lab, node))
-    each(nodes, lambda node: saver.slim(lab, node))
-    time.sleep(_SLIM)
+    slim_for = min(each(nodes, lambda node: saver.slim(lab, node)))
+    time.sleep(max(0.0, _SLIM - slim_for))
     raw, disks, paused = _freeze(saver, lab, nodes, work, view)
 
     def pack(node: str) -> SavedNode:

@@ -134,8 +134,8 @@ class Saver(Protocol):
     def set_clock(self, lab: str, node: str, now: float) -> None:
         """Tell a machine what time it is, in seconds since the epoch; BootError if there is no way to."""
 
-    def slim(self, lab: str, node: str) -> None:
-        """Have a running machine let go of memory that it does not need."""
+    def slim(self, lab: str, node: str) -> float:
+        """Have a running machine let go of memory that it does not need; how many seconds ago it has."""
 
     def stand_alone(self, lab: str, node: str) -> None:
         """Have a running machine's disk stand on its box alone, and on no other snapshot's disk."""

@@ -56,6 +56,23 @@ def test_more_memory_than_the_host_has_is_refused(user: User) -> None:
     assert not (user.home / ".labctl").exists()
 
 
+def test_create_writes_files_that_vagrant_and_ansible_read_and_destroy_takes_them_away(user: User) -> None:
+    before = World.now()
+    user.ok("create", "multi-node", "--name", "made")
+    assert World.now().domains == before.domains
+    lab = user.home / ".labctl/made"
+    subprocess.run(["vagrant", "validate"], cwd=lab, check=True, capture_output=True)
+    ansible = [str(Path(LABCTL).with_name("ansible-inventory")), "-i", str(lab / "inventory"), "--graph"]
+    assert "slurmctld-0" in subprocess.run(ansible, check=True, capture_output=True, text=True).stdout
+    assert [one["state"] for one in user.ok("list", "--json").json() if one["name"] == "made"] == ["missing"]
+    never = user("ssh", "--name", "made", "slurmctld-0", "--", "true")
+    assert never.code == 1
+    assert "labctl" in never.err
+    user.ok("destroy", "made")
+    assert World.now().differs(before) == {}
+    assert not (user.home / ".labctl").exists()
+
+
 def test_without_libvirt_the_way_out_is_named(user: User) -> None:
     said = user("up", "cpu", env={"LABCTL_LIBVIRT_URI": "qemu+unix:///system?socket=/none"})
     assert said.code == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tarfile
 import time
 
 from conftest import User, World
@@ -15,8 +16,12 @@ from conftest import User, World
 
 def test_a_converge_that_fails_half_way_is_gone_on_with(full: User) -> None:
     broken = "vars.slurm_common_config.SelectType=select/none_such"
-    said = full("up", "gpu", "--name", "side", "--set", broken)
+    said = full("up", "gpu", "--name", "side", "--set", broken, "--ci", "--logs", "failed")
     assert said.code == 6, said.all
+    with tarfile.open(full.home / "failed/labctl-side.tar.gz") as archive:
+        config = archive.extractfile("labctl-side/nodes/gpu-0/etc/slurm/slurm.conf")
+        assert config is not None
+        assert b"none_such" in config.read()
     assert "side" in full.ok("list").out
     for words in ("slurmctld", "converge.log", "try:"):
         assert words in said.err
@@ -51,6 +56,9 @@ def test_an_interrupt_while_machines_boot_leaves_what_destroy_removes(full: User
         domains = frozenset(name for name in World.now().domains if name.startswith("labctl_cut_"))
         time.sleep(0.2)
     assert domains, "no machine was made within 120 s"
+    second = full("up", "multi-node", "--name", "cut")
+    assert second.code == 8
+    assert f"labctl up (process {busy.pid}) is working on the lab cut" in second.err
     os.kill(busy.pid, signal.SIGINT)
     said, _ = busy.communicate(timeout=60)
     assert busy.returncode == 130, said

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import User
+from conftest import User, World
 from ruamel.yaml import YAML
 
 LAB = "multi-node"
@@ -19,12 +20,12 @@ class Lab:
     def __init__(self, user: User) -> None:
         self.user = user
         self._file = user.home / "changed.yml"
-        yaml = YAML(typ="safe")
-        self._definition: dict[str, Any] = yaml.load(user.home / ".labctl" / LAB / "lab.yml")
 
     def change(self, edit: Callable[[dict[str, Any]], object]) -> None:
-        edit(self._definition)
-        YAML().dump(self._definition, self._file)
+        """Write down what the lab shall become, beside what it is."""
+        definition = YAML(typ="safe").load(self.user.home / ".labctl" / LAB / "lab.yml")
+        edit(definition)
+        YAML().dump(definition, self._file)
 
     def up(self, *options: str) -> Any:
         return self.user("up", str(self._file), *options)
@@ -60,6 +61,22 @@ def job(lab: Lab) -> str:
     return lab.begins("--nodelist=compute-0")
 
 
+def test_a_lab_that_was_suspended_goes_on_with_its_jobs(lab: Lab, job: str) -> None:
+    user = lab.user
+    user.ok("suspend", LAB, "--nodes", "compute-1")
+    assert user.ok("status", LAB, "--json").json()["state"] == "partial"
+    assert lab.job(job) == "RUNNING compute-0 None"
+    user.ok("suspend", LAB)
+    assert user.ok("status", LAB, "--json").json()["state"] == "suspended"
+    refused = user("ssh", "--name", LAB, "compute-0", "--", "true")
+    assert refused.code == 1
+    assert f"labctl resume {LAB}" in refused.err
+    user.ok("resume", LAB)
+    assert user.ok("status", LAB, "--json").json()["problems"] == []
+    assert lab.job(job) == "RUNNING compute-0 None"
+    assert lab.slurm("srun -w compute-1 hostname") == "compute-1"
+
+
 def _grow(definition: dict[str, Any]) -> None:
     compute = definition["nodes"][-1]
     large = {**compute, "name": "compute-1", "memory": 1280}
@@ -89,21 +106,19 @@ def test_nodes_users_and_partitions_are_added_and_a_size_changed_while_a_job_run
 
 def test_a_node_with_a_job_does_not_go_unless_by_force(lab: Lab, job: str) -> None:
     second = lab.begins("--exclude=compute-[0-1]")
-
-    def shrink(definition: dict[str, Any]) -> None:
-        definition["nodes"][1]["name"] = "compute-0"
-
-    lab.change(shrink)
-    refused = lab.up("--no-verify")
+    address = re.escape(lab.slurm("getent hosts compute-2").split()[0]) + r"\b"
+    less = ("scale", "--name", LAB, "slurmd=1", "--no-verify")
+    refused = lab.user(*less)
     assert refused.code == JOBS_RUN
     assert f"job {second}: " in refused.err
     assert lab.job(second) == "RUNNING compute-2 None"
     assert lab.slurm("sinfo -h -n compute-2 -p cpu -o %T") == "mixed"
-    said = lab.up("--no-verify", "--force")
-    assert said.code == 0, said.all
+    lab.user.ok(*less, "--force")
     assert lab.job(second).startswith("PENDING")
     assert lab.job(job) == "RUNNING compute-0 None"
-    assert "compute-2" not in lab.slurm("scontrol show nodes; cat /etc/slurm/slurm.conf /etc/hosts")
+    told = "scontrol show nodes; cat /etc/slurm/slurm.conf /etc/hosts /etc/exports.d/*; slapcat -n 0"
+    assert not re.search(f"compute-[12]|{address}", lab.slurm(told))
+    assert not [name for name in World.now().domains if name.endswith(("compute-1", "compute-2"))]
     assert "compute-2" not in [
         node["name"] for node in lab.user.ok("status", "--name", LAB, "--json").json()["nodes"]
     ]
@@ -123,7 +138,9 @@ homeDirectory: /home/eve
 END"""
 
 
-def test_a_partition_changes_and_another_goes_with_a_user_and_the_lab_is_proven(lab: Lab, job: str) -> None:
+def test_a_partition_and_a_variable_change_and_another_goes_with_a_user_and_the_lab_is_proven(
+    lab: Lab, job: str
+) -> None:
     lab.slurm(BY_HAND)
     for node in ("slurmctld-0", "compute-0"):
         assert lab.on(node, "id -u ada; id -u eve") == "10815\n10816"
@@ -134,6 +151,7 @@ def test_a_partition_changes_and_another_goes_with_a_user_and_the_lab_is_proven(
         definition["partitions"] = [{**kept, "max_time": "0:30:00"}]
         for node in definition["nodes"][1:]:
             node["partitions"] = ["cpu"]
+        definition["vars"] = {"slurm_common_config": {"MaxArraySize": 500}}
 
     lab.change(without)
     planned = {one["kind"]: one for one in lab.up("--dry-run", "--json").json()}
@@ -148,6 +166,7 @@ def test_a_partition_changes_and_another_goes_with_a_user_and_the_lab_is_proven(
     assert found["changed_tasks"] == []
     assert found["ok"] > 50
     assert lab.slurm("sinfo -h -o '%R %l' | sort -u") == "cpu 30:00"
+    assert lab.slurm("scontrol show config | grep ^MaxArraySize").split() == ["MaxArraySize", "=", "500"]
     assert lab.job(job) == "RUNNING compute-0 None"
     lab.slurm(f"scancel {job}")
     assert "verified:" in lab.user.ok("up", "--name", LAB).out

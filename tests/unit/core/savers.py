@@ -55,6 +55,7 @@ class FakeSaver:
         adopted: who each copied machine is, as Vagrant was told.
         blind: machines that are brought back without anybody reading their memory.
         slow: machines whose memory is written until they are abandoned.
+        slim_for: for how many seconds each has been slim when it says so.
     """
 
     states: MutableMapping[Machine, MachineState]
@@ -73,6 +74,7 @@ class FakeSaver:
     adopted: dict[tuple[Path, str], Identity] = field(default_factory=dict)
     blind: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
+    slim_for: dict[str, float] = field(default_factory=dict)
     writing: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
 
@@ -120,9 +122,10 @@ class FakeSaver:
         self.below.pop((lab, node), None)
         self._call("alone", node)
 
-    def slim(self, lab: str, node: str) -> None:
+    def slim(self, lab: str, node: str) -> float:
         del lab
         self._call("slim", node)
+        return self.slim_for.get(node, 0.0)
 
     def pause(self, lab: str, node: str) -> None:
         self._call("pause", node)

@@ -104,6 +104,25 @@ def test_nobody_is_saved_before_everybody_stands_still(saver: FakeSaver, layout:
 
 
 @pytest.mark.parametrize(
+    "case", [((0.7, 1.2, 1.2), 1.8), ((0.0, 9.0, 9.0), 2.5), ((3.0, 4.0, 5.0), 0.0)], ids=str
+)
+def test_what_the_last_machine_has_not_waited_yet_is_waited(
+    saver: FakeSaver,
+    layout: Layout,
+    view: Step,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[tuple[float, ...], float],
+) -> None:
+    slim_for, waited = case
+    monkeypatch.setattr(saved_machines, "_SLIM", 2.5)
+    naps: list[float] = []
+    monkeypatch.setattr(saved_machines.time, "sleep", naps.append)
+    saver.slim_for = dict(zip(NODES, slim_for, strict=True))
+    save(saver, layout, view)
+    assert naps == [pytest.approx(waited)]
+
+
+@pytest.mark.parametrize(
     "error", [SnapshotError("no space"), KeyboardInterrupt()], ids=["fails", "interrupted"]
 )
 @pytest.mark.parametrize("verb", ["alone", "slim", "pause", "memory", "disk"])
