@@ -19,10 +19,12 @@ setup: host .venv/.installed box
 host:
 	scripts/install-host
 
-# The environment is made anew when what it shall hold has changed.
+# The environment is made anew when what it shall hold has changed. Compiled here, because many containers tell Python to
+# keep nothing that it compiles: every command would compile all of labctl, which takes as long as importing it.
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m compileall -q -x boxes labctl
 	touch $@
 
 box: .venv/.installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from labctl import finding, folders, layouts, providers, refusals, secrets, selection, status, troubles
 from labctl.definition import loading
@@ -12,14 +12,16 @@ from labctl.definition.models import Definition
 from labctl.errors import DefinitionError, HostError, LabError
 from labctl.files import LabFiles
 from labctl.finding import LabSummary
-from labctl.keeping import Keeper, SnapshotKey
 from labctl.providers.base import Found, Provider
 from labctl.render.layout import Layout, Secrets
-from labctl.snapshots import Snapshot
 from labctl.status import LabStatus
 from labctl.steps import tell
 from labctl.troubles import Trouble
 from labctl.ways import Ways
+
+if TYPE_CHECKING:
+    from labctl.keeping import SnapshotKey
+    from labctl.snapshots import Snapshot
 
 
 class KnownLab(Ways):
@@ -130,6 +132,8 @@ class KnownLab(Ways):
         Raises:
             SnapshotError: machines cannot be saved here.
         """
+        from labctl.keeping import Keeper  # noqa: PLC0415 - a look at a lab needs nothing of snapshots
+
         return Keeper(self.provider).named(self.definition, self.files)
 
     def away(self) -> dict[str, str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labctl import host, rotation
+from labctl import rotation
 from labctl.definition.models import Definition
 from labctl.errors import DefinitionError, HostError, LabError, SnapshotError, UsageError
 from labctl.files import LabFiles, Record, definition_key
 from labctl.plan import Action, Shape
 from labctl.providers.base import Found
 from labctl.rotation import Kind
-from labctl.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from labctl.snapshots import Snapshot
 
 
 def unfit_host(
@@ -31,6 +34,8 @@ def unfit_host(
         found: asks the host for the machines of the lab.
         started: the nodes that shall run; all others stay as they are.
     """
+    from labctl import host  # noqa: PLC0415 - all that doctor looks at comes with it
+
     try:
         machines = found()
     except HostError:

@@ -14,7 +14,7 @@ from labctl.cli.state import reached
 from labctl.errors import LabError, UsageError
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
 
 EXAMPLES = (
     "labctl config",
@@ -75,7 +75,7 @@ def run(
         sys.stdout.buffer.flush()
 
 
-def _facts(lab: Lab, form: Form, user: str) -> bytes:
+def _facts(lab: KnownLab, form: Form, user: str) -> bytes:
     from labctl.render import connection  # noqa: PLC0415
 
     to = connection.connection(lab.layout(), user)
@@ -83,7 +83,7 @@ def _facts(lab: Lab, form: Form, user: str) -> bytes:
     return (forms[form](to) if form in forms else show.in_json(to)).encode()
 
 
-def _exported(lab: Lab, form: Form) -> bytes:
+def _exported(lab: KnownLab, form: Form) -> bytes:
     from labctl.render import export  # noqa: PLC0415
 
     layout = lab.layout()

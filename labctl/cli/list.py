@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from labctl.cli import show
 from labctl.cli.options import Json
-from labctl.cli.state import lab_type, state
+from labctl.cli.state import known_type, state
 
 if TYPE_CHECKING:
-    from labctl.lab import LabSummary
+    from labctl.finding import LabSummary
 
 EXAMPLES = ("labctl list", "labctl list --json")
 
@@ -19,7 +19,7 @@ def run(as_json: Json = False) -> None:
 
     Labs that have no machines yet are known by their files, in this folder and above.
     """
-    labs = lab_type().all(state.directory.absolute())
+    labs = known_type().all(state.directory.absolute())
     if as_json:
         show.as_json(labs)
     elif not labs:

@@ -18,7 +18,7 @@ from labctl.cli.options import LabName
 from labctl.cli.state import reached
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
     from labctl.reach.log_lines import Entry
     from labctl.reach.logs import Wanted
 
@@ -84,7 +84,7 @@ def run(
     raise typer.Exit((_follow if follow else _read)(lab, nodes, wanted, printer))
 
 
-def _read(lab: Lab, nodes: Sequence[str], wanted: Wanted, printer: _Json | _Lines) -> int:
+def _read(lab: KnownLab, nodes: Sequence[str], wanted: Wanted, printer: _Json | _Lines) -> int:
     from labctl.reach.logs import read  # noqa: PLC0415
     from labctl.reach.parallel import worst  # noqa: PLC0415
 
@@ -96,7 +96,7 @@ def _read(lab: Lab, nodes: Sequence[str], wanted: Wanted, printer: _Json | _Line
     return worst(logs.failed)
 
 
-def _follow(lab: Lab, nodes: Sequence[str], wanted: Wanted, printer: _Json | _Lines) -> int:
+def _follow(lab: KnownLab, nodes: Sequence[str], wanted: Wanted, printer: _Json | _Lines) -> int:
     from labctl.reach.logs import follow  # noqa: PLC0415
 
     code = 0

@@ -8,7 +8,7 @@ import typer
 
 from labctl.cli import show
 from labctl.cli.options import DryRun, Json, LabArgument, LabName
-from labctl.cli.state import existing, reached, state
+from labctl.cli.state import existing, state
 from labctl.rotation import Kind
 
 EXAMPLES = (
@@ -45,14 +45,14 @@ def run(
 
     What is interrupted or fails, `labctl up --name LAB` brings to its end.
     """
+    found = existing(name or lab)
     if dry_run:
-        planned = reached(name or lab).rotation(kind, authority=authority)
+        planned = found.rotation(kind, authority=authority)
         if as_json:
             show.as_json(planned)
         else:
             show.table(("nodes", "what"), [(",".join(one.nodes), one.does) for one in planned])
         return
-    found = existing(name or lab)
     done = found.rotate(state.reporter(), kind, authority=authority)
     if as_json:
         show.as_json(done)

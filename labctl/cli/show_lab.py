@@ -10,8 +10,8 @@ from rich.text import Text
 from labctl.cli.show import columns, duration, screen
 
 if TYPE_CHECKING:
-    from labctl.lab import LabStatus
     from labctl.services import ServiceStatus
+    from labctl.status import LabStatus
     from labctl.steps.verify import VerifyResult
 
 

@@ -15,7 +15,8 @@ from labctl.cli.options import Json, LabArgument, LabName
 from labctl.cli.state import reached
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab, LabStatus
+    from labctl.known import KnownLab
+    from labctl.status import LabStatus
 
 EXAMPLES = (
     "labctl status",
@@ -62,7 +63,7 @@ def run(
         return
 
 
-def _looks(lab: Lab, interval: float) -> Iterator[LabStatus]:
+def _looks(lab: KnownLab, interval: float) -> Iterator[LabStatus]:
     while True:
         yield lab.status(services=True)
         time.sleep(interval)

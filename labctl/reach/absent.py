@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from labctl.reach.parallel import Ended
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
 
 UNREACHED = 255  # what ssh says of a host that it cannot reach
 
 
-def absent(lab: Lab, nodes: Sequence[str]) -> dict[str, Ended]:
+def absent(lab: KnownLab, nodes: Sequence[str]) -> dict[str, Ended]:
     """How a command ends on those of these nodes that have no machine or whose machine does not run."""
     return {
         node: Ended(UNREACHED, b"", f"{error}\n".encode()) for node, error in lab.unreachable(nodes).items()

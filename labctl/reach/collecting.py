@@ -22,7 +22,7 @@ from labctl.render.inventory import SECRET_FILES
 
 if TYPE_CHECKING:
     from labctl.console import Reporter, StepView
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
 
 #: Of the lab's folder. All else in it is secret, or makes no sense to others.
 OF_THE_LAB = ("lab.yml", "Vagrantfile", "ssh_config", "record.json", "timings.json", "inventory", "logs")
@@ -78,7 +78,7 @@ class Collection:
     parts: tuple[Part, ...]
 
 
-def collect(lab: Lab, archive: Path, reporter: Reporter) -> Collection:
+def collect(lab: KnownLab, archive: Path, reporter: Reporter) -> Collection:
     """Write the archive, a gzipped tar; a file of that name is replaced.
 
     A node that does not answer is named in it.
@@ -122,7 +122,7 @@ def _tail(path: Path) -> bytes:
         return f"(cannot be read: {error.strerror})\n".encode()
 
 
-def _host(lab: Lab) -> Files:
+def _host(lab: KnownLab) -> Files:
     """With what the lab was made, and what can be seen of it from here."""
     facts = {"labctl": __version__, "python": platform.python_version(), "host": platform.platform()}
     status: object
@@ -134,7 +134,7 @@ def _host(lab: Lab) -> Files:
     return {"versions.json": _json(facts), "status.json": _json(status)}
 
 
-def _nodes(lab: Lab, view: StepView) -> dict[str, tuple[Files, str]]:
+def _nodes(lab: KnownLab, view: StepView) -> dict[str, tuple[Files, str]]:
     """What each node says, and what was wrong with it."""
     try:
         nodes = lab.nodes("all")

@@ -12,7 +12,7 @@ from labctl.reach.absent import absent
 from labctl.reach.parallel import LATE, Outcome, as_they_end, run_all
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
 
 #: The environment variable by which all that a command has started is found on a node.
 MARK = "LABCTL_EXEC"
@@ -29,7 +29,7 @@ done
 
 
 def run_on(
-    lab: Lab, nodes: Sequence[str], command: Sequence[str], *, user: str | None, given: int | None
+    lab: KnownLab, nodes: Sequence[str], command: Sequence[str], *, user: str | None, given: int | None
 ) -> dict[str, Outcome]:
     """Run a command on nodes, all at the same time, and wait for all.
 
@@ -49,7 +49,7 @@ def run_on(
 
 
 def as_they_end_on(
-    lab: Lab,
+    lab: KnownLab,
     nodes: Sequence[str],
     command: Sequence[str],
     *,

@@ -14,7 +14,7 @@ from labctl.reach.absent import absent
 from labctl.reach.parallel import Outcome, run_all
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
 
 _HINT = "labctl cp FILE... NODES:PATH, or labctl cp NODES:PATH... FOLDER"
 
@@ -54,7 +54,7 @@ def place(text: str, user: str = "") -> Place:
 
 
 def copy(
-    lab: Lab, sources: Sequence[str], target: str, *, user: str = "", recursive: bool = False
+    lab: KnownLab, sources: Sequence[str], target: str, *, user: str = "", recursive: bool = False
 ) -> dict[str, Outcome]:
     """Copy files to nodes or from nodes, all at the same time; how it went for each node.
 
@@ -141,7 +141,7 @@ def _folders(wanted: Iterable[Path]) -> list[Path]:
     return sorted(made, key=lambda path: len(path.parts), reverse=True)
 
 
-def _run(lab: Lab, commands: Mapping[str, Sequence[str]]) -> dict[str, Outcome]:
+def _run(lab: KnownLab, commands: Mapping[str, Sequence[str]]) -> dict[str, Outcome]:
     away = absent(lab, list(commands))
     ended = away | run_all({node: argv for node, argv in commands.items() if node not in away})
     return {node: ended[node].in_text() for node in commands}

@@ -19,7 +19,7 @@ from labctl.reach.log_lines import SHOWN, Entry, Twins, entries, with_file
 from labctl.reach.parallel import Ended, Outcome, run_all
 
 if TYPE_CHECKING:
-    from labctl.lab import Lab
+    from labctl.known import KnownLab
 
 # What journalctl and tail show of what was before they follow.
 _BEFORE = 10  # lines
@@ -54,7 +54,7 @@ class Logs:
     failed: dict[str, Outcome] = field(default_factory=dict)
 
 
-def read(lab: Lab, nodes: Sequence[str], wanted: Wanted) -> Logs:
+def read(lab: KnownLab, nodes: Sequence[str], wanted: Wanted) -> Logs:
     """What the nodes have logged."""
     commands = "; ".join(["code=$?", *(shlex.join(command) for command in _files(wanted)), "exit $code"])
     script = f"{shlex.join(_journal(wanted))}; {commands}"
@@ -74,7 +74,7 @@ def read(lab: Lab, nodes: Sequence[str], wanted: Wanted) -> Logs:
 
 
 def follow(
-    lab: Lab, nodes: Sequence[str], wanted: Wanted
+    lab: KnownLab, nodes: Sequence[str], wanted: Wanted
 ) -> Generator[Entry | tuple[str, Outcome], None, None]:
     """What the nodes log, when they do; and once for a node whose log ends badly, how it ended.
 

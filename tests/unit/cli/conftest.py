@@ -17,8 +17,9 @@ from labctl.cli import state as module
 def lab(monkeypatch: pytest.MonkeyPatch) -> FakeLab:
     fake = FakeLab()
     monkeypatch.setattr(module, "lab_type", lambda: fake)
-    for command in ("list", "snapshot"):
-        monkeypatch.setattr(f"labctl.cli.{command}.lab_type", lambda: fake)
+    monkeypatch.setattr(module, "known_type", lambda: fake)
+    monkeypatch.setattr("labctl.cli.snapshot.lab_type", lambda: fake)
+    monkeypatch.setattr("labctl.cli.list.known_type", lambda: fake)
     return fake
 
 

@@ -102,6 +102,13 @@ def test_help_imports_nothing_heavy() -> None:
     assert "Examples:" in run.stdout
 
 
+def test_a_look_at_a_lab_imports_nothing_that_makes_one() -> None:
+    script = "import sys, labctl.cli.status, labctl.known\nprint(*sorted(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    makes = {"ansible_runner", "jinja2", "vagrant", "zstandard", "labctl.host", "labctl.lab", "labctl.work"}
+    assert makes & set(run.stdout.split()) == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -42,7 +42,8 @@ def offered(cli: Cli, work: Path, monkeypatch: pytest.MonkeyPatch) -> Offered:
     def no_libvirt() -> Any:
         raise AssertionError("completion asks files alone")
 
-    monkeypatch.setattr(module, "lab_type", no_libvirt)
+    for kind in ("lab_type", "known_type"):
+        monkeypatch.setattr(module, kind, no_libvirt)
     monkeypatch.setenv("LABCTL_SNAPSHOTS", str(work / "snapshots"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(work / "cache"))
     a_lab(work, "play")

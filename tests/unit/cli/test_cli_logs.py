@@ -129,7 +129,7 @@ import sys
 sys.path.insert(0, {folder!r})
 from fake_lab import FakeLab
 from labctl.cli import main, state
-state.lab_type = FakeLab
+state.known_type = FakeLab
 main(["logs", "-f", "-n", "1", "@slurmd"])
 """
 

@@ -199,7 +199,7 @@ from labctl.cli import main, state
 class Detached(FakeLab):
     def ssh_command(self, node, command=(), **options):
         return ["setsid", "--fork", "--wait", *super().ssh_command(node, command, **options)]
-state.lab_type = lambda: Detached()
+state.known_type = lambda: Detached()
 main(["exec", "-n", "@slurmd", "--", {script!r}])
 """
 

@@ -29,7 +29,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from fake_lab import FakeLab
 from labctl.cli import main, state
 lab = FakeLab(most_looks=2)
-state.lab_type = lambda: lab
+state.known_type = lambda: lab
 try:
     main(["status", "--watch", "--interval", "0.1"])
 except SystemExit as ended:
