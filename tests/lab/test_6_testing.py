@@ -17,8 +17,6 @@ from conftest import User
 from labctl.testing import TestCluster
 from labctl.testing.lab_cluster import VARIABLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "testing"
-
 
 @pytest.fixture(scope="module")
 def cluster(user: User) -> Iterator[TestCluster]:
