@@ -136,6 +136,12 @@ uidNumber: 10816
 gidNumber: 10816
 homeDirectory: /home/eve
 END"""
+OURS = """- hosts: all
+  become: true
+  tasks:
+    - name: Bring what is ours
+      ansible.builtin.copy: {content: "for {{ inventory_hostname }}", dest: /etc/ours, mode: "0644"}
+"""
 
 
 def test_a_partition_and_a_variable_change_and_another_goes_with_a_user_and_the_lab_is_proven(
@@ -152,7 +158,9 @@ def test_a_partition_and_a_variable_change_and_another_goes_with_a_user_and_the_
         for node in definition["nodes"][1:]:
             node["partitions"] = ["cpu"]
         definition["vars"] = {"slurm_common_config": {"MaxArraySize": 500}}
+        definition["playbooks"] = ["ours.yml"]
 
+    (lab.user.home / "ours.yml").write_text(OURS)
     lab.change(without)
     planned = {one["kind"]: one for one in lab.up("--dry-run", "--json").json()}
     assert planned["forget"]["impact"] == "live"
@@ -160,7 +168,7 @@ def test_a_partition_and_a_variable_change_and_another_goes_with_a_user_and_the_
     said = lab.up("--no-verify")
     assert said.code == 0, said.all
     for node in ("slurmctld-0", "compute-0"):
-        assert lab.on(node, "id ada || id -u eve") == "10816"
+        assert lab.on(node, "id ada || id -u eve; cat /etc/ours") == f"10816\nfor {node}"
     assert lab.user.ok("converge", "--name", LAB, "--json").json()["changed"] == 0
     found = lab.user.ok("converge", "--name", LAB, "--check", "--json").json()
     assert found["changed_tasks"] == []
