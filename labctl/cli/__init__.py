@@ -90,5 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         groups.take_effect()
     completion.mend_words(os.environ)
+    # Nobody's plugins of pydantic have a say in definitions, and looking for some opens the metadata of all packages.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     given = sys.argv[1:] if arguments is None else arguments
     sys.exit(guarded(application(), given or ["--help"]))

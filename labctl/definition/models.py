@@ -48,7 +48,7 @@ Provider = Literal["auto", "libvirt", "virtualbox"]
 class _Part(BaseModel):
     """A part of a definition: unknown keys are mistakes, and nothing changes after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Group(_Part):

@@ -10,7 +10,6 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
 
 from labctl.console import StepView
 from labctl.errors import BootError
@@ -68,6 +67,8 @@ class LibvirtProvider:
         Vagrant would upload it by itself, but guards that inside one process only: a second lab could start from
         half a volume, and an interrupted upload would stay. So it is staged here, under the name Vagrant looks for.
         """
+        from filelock import FileLock  # noqa: PLC0415 - slow to import
+
         name = box.vagrant_name
         with FileLock(platformdirs.user_cache_path("labctl") / "stage.lock"):
             if not all(self._staged(box).values()):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from labctl.definition import loading
+from labctl.definition import documented, loading
 from labctl.definition.checks import RULES
 from labctl.definition.models import Definition, Group, NodeSpec, Partition, Services, User
 from labctl.reference.markdown import MADE, prose, table
@@ -51,7 +51,7 @@ def definition() -> str:
 
 
 def _model(title: str, model: type[BaseModel]) -> str:
-    schema = model.model_json_schema()
+    schema = documented.schema(model)
     required = schema.get("required", [])
     rows = [
         (f"`{name}`", _type(entry), _default(entry, required=name in required), prose(entry["description"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from labctl.definition import documented
 from labctl.definition.loading import dump, load, loads
 from labctl.definition.models import Definition, Node
 from labctl.errors import DefinitionError
@@ -224,7 +225,7 @@ def test_a_definition_made_in_code_is_checked_as_well() -> None:
 
 
 def test_the_schema_describes_every_key() -> None:
-    schema = Definition.model_json_schema()
+    schema = documented.schema(Definition)
     for model in (schema, *schema["$defs"].values()):
         assert all("description" in field for field in model["properties"].values())
 
