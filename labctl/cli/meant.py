@@ -20,6 +20,8 @@ from labctl.cli.options import (
     Overrides,
     Provider,
     Source,
+    WithContainers,
+    WithRegistry,
 )
 from labctl.cli.state import wanted
 
@@ -39,6 +41,8 @@ class Meant:
     cpus_per_node: CpusPerNode = None
     gpus_per_node: GpusPerNode = None
     memory_per_node: MemoryPerNode = None
+    with_registry: WithRegistry = False
+    with_containers: WithContainers = False
     provider: Provider = "auto"
     output_dir: OutputDir = Path()
 
@@ -49,7 +53,7 @@ class Meant:
         return wanted(
             self.source,
             name=self.name,
-            overrides=self.overrides or [],
+            overrides=[*self._services(), *(self.overrides or [])],
             sizes=Sizes(
                 self.cpu_nodes,
                 self.gpu_nodes,
@@ -60,6 +64,10 @@ class Meant:
             provider=self.provider,
             folder=self.output_dir,
         )
+
+    def _services(self) -> list[str]:
+        asked = {"registry": self.with_registry, "containers": self.with_containers}
+        return [f"services.{service}=true" for service, on in asked.items() if on]
 
 
 def of_a_lab(command: Callable[..., None]) -> Callable[..., None]:

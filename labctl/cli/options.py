@@ -62,6 +62,14 @@ MemoryPerNode = Annotated[
         "--memory-per-node", metavar="MIB", min=1, help="Memory of each node that computes, in MiB."
     ),
 ]
+WithRegistry = Annotated[
+    bool,
+    typer.Option("--with-registry", help="A registry of container images as well: services.registry=true."),
+]
+WithContainers = Annotated[
+    bool,
+    typer.Option("--with-containers", help="Jobs in OCI containers as well: services.containers=true."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Test the lab, as is the default, or do not.")

@@ -201,6 +201,10 @@ def test_sizes_and_folder_of_up_and_create(cli: Cli, lab: FakeLab, work: Path) -
         cli(command, "gpu", "--gpu-nodes", "2", "--gpus-per-node", "3")
         assert [node.gpus for node in lab.definition.machines()] == [3, 3]
         assert lab.base == work
+        cli(command, "cpu", "--with-registry")
+        assert lab.definition.services.registry
+        cli(command, "cpu", "--with-registry", "--with-containers", "--set", "services.registry=false")
+        assert (lab.definition.services.registry, lab.definition.services.containers) == (False, True)
     run = cli("up", "cpu", "--gpu-nodes", "1", "--set", "nodes.cpu-0.memry=1")
     assert run.code == 2
     assert "--gpu-nodes 1: the definition has no node with GPUs" in run.err
