@@ -8,7 +8,7 @@ PRESET ?= full
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test unit lab clients lint style types ansible-style bench setup host box docs site clean
+.PHONY: up test unit lab browser clients lint style types ansible-style bench setup host box docs site clean
 
 up: setup
 	$(BIN)/labctl doctor $(PRESET) --fix
@@ -37,6 +37,10 @@ unit:
 
 lab:
 	$(BIN)/python -m pytest tests/lab -v --durations=20
+
+# What the tests of pages need beside `setup`; without it they are skipped.
+browser:
+	scripts/install-host chromium
 
 # The released clients of Slurm's that are tested: LABCTL_TEST_CLIENTS=build/clients make lab
 clients:

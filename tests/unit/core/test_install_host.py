@@ -24,11 +24,11 @@ def host(programs: Programs) -> Programs:
     return programs
 
 
-def run(folder: Path, release: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, release: str, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "os-release").write_text(release)
     environ = {"PATH": f"{folder}/programs:/usr/bin:/bin", "PROGRAMS": f"{folder}/programs"}
     environ["OS_RELEASE"] = str(folder / "os-release")
-    return subprocess.run([SCRIPT], env=environ, capture_output=True, text=True, check=False)
+    return subprocess.run([SCRIPT, *more], env=environ, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,13 @@ def test_what_is_missing_is_installed(
     words = host.calls(installer)[-1].split()
     needed = {package for packages in known.packages.values() for package in packages.split()}
     assert needed - {"vagrant"} <= set(words)
+    assert "vagrant" not in words
+
+
+def test_what_is_asked_for_besides_comes_along(host: Programs, tmp_path: Path) -> None:
+    assert run(tmp_path, "ID=debian\n", "chromium", "vagrant").returncode == 0
+    words = host.calls("apt-get")[-1].split()
+    assert {"chromium", "qemu-utils"} <= set(words)
     assert "vagrant" not in words
 
 
