@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import DEADLINE, User
 
 from labctl.testing.lab_cluster import VARIABLE
 
+HOME = os.environ["HOME"]  # pytester has one of its own, where no box is
 EXAMPLE = Path(__file__).parents[2] / "examples" / "testing"
 Run = Callable[..., pytest.RunResult]
 
@@ -20,6 +22,7 @@ Run = Callable[..., pytest.RunResult]
 def run(user: User, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Pytest in the project, in a process of its own."""
     monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", HOME)
     for name, value in user.env.items():
         monkeypatch.setenv(name, value)
     words = ("-p", "no:cacheprovider", "--run-integration", "--labctl-require")
