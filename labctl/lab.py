@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
-from labctl import refusals, rotating, snapshots, target
+from labctl import refusals, rotating, scratch, snapshots, target
 from labctl.console import Reporter
 from labctl.definition.accounts import named
 from labctl.definition.models import Definition
@@ -167,7 +167,7 @@ class Lab(KnownLab):
         with self._work(reporter, "start") as work:
             before, off = self.away(), set(names) - self._running()
             with work.step("boot") as view:
-                boot.control_directory()
+                scratch.folder()
                 self.provider.connect(layout)
                 boot.bring_up(self.provider, layout, started=names, view=view, log=self.files.log("boot"))
                 # One that was frozen knows nothing of the time that went by.
@@ -245,6 +245,7 @@ class Lab(KnownLab):
             boot.disconnect_all(self.name)
             self.provider.destroy(self.name, self.directory)
             self.files.remove()
+            scratch.forget(self.name)
 
     # The steps
 
@@ -365,7 +366,7 @@ class Lab(KnownLab):
 
     def _require_running(self) -> None:
         refusals.not_running(self.name, self.definition, self._running())
-        boot.control_directory()
+        scratch.folder()
 
     @contextmanager
     def _work(self, reporter: Reporter, doing: str) -> Iterator[Work]:

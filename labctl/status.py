@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labctl import services, slurm, troubles
+from labctl import scratch, services, slurm, troubles
 from labctl.definition.models import Definition
 from labctl.errors import BootError
 from labctl.files import LabFiles
@@ -19,7 +19,7 @@ from labctl.render.graph import topology
 from labctl.render.graph.topology import Topology
 from labctl.services import Ask, ServiceStatus
 from labctl.slurm import PartitionStatus, SlurmView
-from labctl.steps import boot, tell
+from labctl.steps import tell
 from labctl.troubles import Trouble
 
 _DEADLINE = 20.0  # seconds for a node's answer
@@ -176,7 +176,7 @@ def _slurm(members: Sequence[NodeStatus], ask: Ask) -> SlurmView | None:
 
 def _asking(lab: str, ssh_config: Path, saver: Saver | None) -> Ask:
     """What asks a node: by its guest agent, which answers at once; where there is none by SSH."""
-    boot.control_directory()
+    scratch.folder()
     return lambda node, script: tell.root(saver, lab, node, script, ssh_config=ssh_config, deadline=_DEADLINE)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from labctl import refusals
+from labctl import refusals, scratch
 from labctl.files import LabFiles
 from labctl.render import ssh_config
-from labctl.steps import boot
 
 
 class Ways:
@@ -38,5 +37,5 @@ class Ways:
             UsageError: the lab was never made.
         """
         refusals.never_made(self.name, self.files.record())
-        boot.control_directory()
+        scratch.folder()
         return self.files.ssh_config

@@ -10,7 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from labctl import keeping, kvm, layouts, lock, making, packing, providers, snapshots, target, warm_python
+from labctl import (
+    keeping,
+    kvm,
+    layouts,
+    lock,
+    making,
+    packing,
+    providers,
+    scratch,
+    snapshots,
+    target,
+    warm_python,
+)
 from labctl.about import about
 from labctl.console import Reporter, StepView
 from labctl.definition import loading
@@ -156,7 +168,7 @@ class Work:
             # First, so that whatever interrupts us, the next `up` knows that the lab is not what it was.
             self._files.note(converged="", verified="")
         with self.step("boot") as view:
-            boot.control_directory()
+            scratch.folder()
             boot.disconnect(layout.directory, [*removed, *resized])
             machines.remove(self._provider, self._lab, removed, layout.directory, view)
             machines.resize(self._provider, layout, resized, view)
@@ -331,7 +343,7 @@ class Work:
             nodes: those that have a machine now.
         """
         with self.step("restore") as view:
-            boot.control_directory()
+            scratch.folder()
             extra = [node for node in nodes if node not in saved.nodes]
             machines.remove(self._provider, self._lab, extra, layout.directory, view)
             snapshot.restore(self.keeper.saver(), saved, layout, view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import threading
@@ -11,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from labctl import scratch
 from labctl.console import StepView
-from labctl.errors import BootError, HostError
+from labctl.errors import BootError
 from labctl.providers.base import Provider
 from labctl.render.layout import Layout
 from labctl.render.ssh_config import control_prefix
@@ -23,19 +23,6 @@ _PORT_DEADLINE = 30.0  # seconds for a machine that was only frozen
 _POLL = 0.5  # seconds between two looks at a port
 _SSH = 22
 _NOBODY = 1  # tcpmux: a port that no machine of a lab listens on
-
-
-def control_directory() -> None:
-    """Make the folder of SSH's shared connections, which the lab's ssh_config names.
-
-    Raises:
-        HostError: somebody else has made it.
-    """
-    path = Path(f"/tmp/labctl-{os.getuid()}")  # noqa: S108 - checked to be ours alone
-    path.mkdir(mode=0o700, exist_ok=True)
-    facts = path.lstat()
-    if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or path.is_symlink():
-        raise HostError(f"{path} is not yours alone", why="others could listen in", hint=f"rm -rf {path}")
 
 
 def bring_up(
@@ -125,7 +112,7 @@ def disconnect(directory: Path, nodes: Iterable[str]) -> None:
 
 def disconnect_all(lab: str) -> None:
     """End every shared SSH connection of a lab, those too whose ssh_config is gone."""
-    for connection in Path(f"/tmp/labctl-{os.getuid()}").glob(f"{control_prefix(lab)}*"):  # noqa: S108 - ours alone
+    for connection in scratch.place().glob(f"{control_prefix(lab)}*"):
         with suppress(subprocess.TimeoutExpired):
             command = ["ssh", "-S", str(connection), "-O", "exit", "node"]
             subprocess.run(command, capture_output=True, check=False, timeout=10)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from labctl import scratch
 from labctl.console import StepView
 from labctl.errors import ConvergeError
 from labctl.steps import ansible_settings
@@ -115,9 +115,9 @@ def _play(
 
     cancel, tail = _Cancel(collector), _Tail(output)
     with ExitStack() as stack:
-        private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".converge-", dir=directory)))
+        private = stack.enter_context(scratch.fresh(directory / ".converge"))
         # Not below the lab: Mitogen makes a socket in it, whose path must stay under 108 bytes.
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labctl-")))
+        sockets = stack.enter_context(scratch.scratch(directory.name, "ansible"))
         stack.enter_context(_interrupts(cancel.interrupt))
         stack.callback(cancel.kill)
 
@@ -130,7 +130,7 @@ def _play(
             private_data_dir=str(private),
             playbook=str(playbook.absolute()),
             forks=FORKS,
-            envvars=ansible_settings.environment(private, scratch),
+            envvars=ansible_settings.environment(private, sockets),
             settings={"pexpect_timeout": POLL, "suppress_output_file": True},
             fact_cache_type="memory",
             quiet=True,

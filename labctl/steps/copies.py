@@ -8,9 +8,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 
-from labctl import saved_machines
+from labctl import saved_machines, scratch
 from labctl.console import StepView
 from labctl.errors import BootError, SnapshotError
 from labctl.providers.base import Answer, Identity, Saver
@@ -60,11 +59,11 @@ def make(saver: Saver, layout: Layout, seeds: Mapping[str, Snapshot], view: Step
     machines = {one.node.name: one for one in layout.machines if one.node.name in seeds}
     host_keys = {node: keys.ssh_pair(node) for node in machines}
     _know(layout, {str(machine.address): host_keys[node][1] for node, machine in machines.items()})
-    with TemporaryDirectory(prefix="labctl-") as pipes:
+    with scratch.scratch(layout.lab, "pipes") as pipes:
 
         def one(node: str) -> None:
             view.node(node, "copied")
-            _copy(saver, layout, machines[node], seeds[node], Path(pipes))
+            _copy(saver, layout, machines[node], seeds[node], pipes)
             _introduce(saver, layout, machines[node], *host_keys[node])
             view.node(node, "knows who it is")
 

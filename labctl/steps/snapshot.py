@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from labctl import packing, saved_machines, snapshots
+from labctl import packing, saved_machines, scratch, snapshots
 from labctl.console import StepView
 from labctl.providers.base import Saver
 from labctl.render.layout import Layout
@@ -90,11 +88,11 @@ def restore(saver: Saver, snapshot: Snapshot, layout: Layout, view: StepView) ->
     """
     nodes = list(snapshot.nodes)
     saved_machines.stage(saver, snapshot)
-    with TemporaryDirectory(prefix="labctl-") as pipes:
+    with scratch.scratch(layout.lab, "pipes") as pipes:
 
         def bring_back(node: str) -> None:
             view.node(node, "brought back")
-            saved_machines.bring_back(saver, snapshot, node, layout=layout, node=node, pipes=Path(pipes))
+            saved_machines.bring_back(saver, snapshot, node, layout=layout, node=node, pipes=pipes)
 
         each(nodes, bring_back)
     each(nodes, lambda node: saver.resume(layout.lab, node))

@@ -13,6 +13,8 @@ import pytest
 from conftest import STAGED, Said, User, World
 from saved import drafts, snapshots, steps, tell
 
+from labctl import scratch
+
 SMALL = "side"  # test_3_side_by_side has built and saved it already
 
 
@@ -64,6 +66,7 @@ def test_a_restore_that_is_killed_can_be_destroyed(small: User) -> None:
     left = World.now()
     for kind in (left.domains, left.networks, left.volumes, left.leases):
         assert not [name for name in kind if f"_{SMALL}_" in name]
+    assert not list(scratch.place().glob(f"{SMALL}.*"))
     small.ok("up", "gpu", "--name", SMALL)
 
 

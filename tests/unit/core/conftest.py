@@ -98,7 +98,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         "labctl.steps.box.build": lambda *_: built,
         "labctl.steps.box.boxes": lambda: made.boxes,
         "labctl.steps.box.recipe_key": lambda _: made.box,
-        "labctl.steps.boot.control_directory": lambda: None,
         "labctl.steps.boot.make_and_await": made.make_and_await,
         "labctl.steps.boot.await_network": made.await_network,
         "labctl.saved_machines._SLIM": 0.0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import threading
@@ -17,7 +16,7 @@ from programs import Programs
 from small_lab import small
 
 from labctl.console import Step
-from labctl.errors import BootError, HostError
+from labctl.errors import BootError
 from labctl.render.layout import Layout
 from labctl.steps import boot
 from labctl.steps.awaiting import DEADLINES
@@ -264,43 +263,3 @@ def test_a_connection_that_hangs_keeps_nobody_from_going_on(
     monkeypatch.setattr(subprocess, "run", lambda argv, **options: real(argv, **{**options, "timeout": 0.2}))
     boot.disconnect(tmp_path, ["head", "cpu-0"])
     assert programs.calls("ssh")[-1].endswith("cpu-0")
-
-
-@pytest.fixture
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of shared connections, elsewhere."""
-    where = tmp_path / "sockets"
-    monkeypatch.setattr(boot, "Path", lambda _: where)
-    return where
-
-
-def test_the_folder_of_shared_connections_is_ours_alone(sockets: Path) -> None:
-    before = os.umask(0)
-    try:
-        boot.control_directory()
-        boot.control_directory()
-    finally:
-        os.umask(before)
-    assert sockets.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_folder_that_others_can_read_is_refused(sockets: Path) -> None:
-    sockets.mkdir()
-    sockets.chmod(0o755)
-    with pytest.raises(HostError, match="is not yours alone") as refused:
-        boot.control_directory()
-    assert refused.value.hint == f"rm -rf {sockets}"
-
-
-def test_a_link_to_a_folder_of_ours_is_refused(sockets: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir(mode=0o700)
-    sockets.symlink_to(tmp_path / "mine")
-    with pytest.raises(HostError, match="is not yours alone"):
-        boot.control_directory()
-
-
-def test_a_folder_of_somebody_else_is_refused(sockets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sockets.mkdir(mode=0o700)
-    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
-    with pytest.raises(HostError, match="is not yours alone"):
-        boot.control_directory()

@@ -183,8 +183,8 @@ def test_no_pipe_is_left(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "pipes").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "pipes"))
+    (tmp_path / "pipes").mkdir(mode=0o700)
+    monkeypatch.setattr("labctl.scratch.place", lambda: tmp_path / "pipes")
     copies.make(saver, layout, seeds, view)
     assert list((tmp_path / "pipes").iterdir()) == []
 

@@ -329,8 +329,8 @@ def test_no_pipe_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pipes = tmp_path / "pipes"
-    pipes.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(pipes))
+    pipes.mkdir(mode=0o700)
+    monkeypatch.setattr("labctl.scratch.place", lambda: pipes)
     seen: list[str] = []
     real = os.mkfifo
     monkeypatch.setattr(os, "mkfifo", lambda path, mode: seen.append(str(path)) or real(path, mode))
