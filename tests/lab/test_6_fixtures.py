@@ -23,6 +23,7 @@ def run(user: User, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) 
     """Pytest in the project, in a process of its own."""
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setenv("HOME", HOME)
+    monkeypatch.delenv("USERPROFILE", raising=False)
     for name, value in user.env.items():
         monkeypatch.setenv(name, value)
     words = ("-p", "no:cacheprovider", "--run-integration", "--labctl-require")

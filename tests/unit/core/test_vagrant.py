@@ -171,6 +171,18 @@ def test_a_box_is_added_once_under_a_version_that_never_changes(
     assert len(programs.calls("vagrant")) == 2
 
 
+def test_vagrant_looks_for_boxes_where_they_were_put(
+    programs: Programs, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where USERPROFILE is set, as WSL may do, Vagrant would look there."""
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "windows"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("VAGRANT_HOME")
+    programs.add("vagrant", 'echo "$VAGRANT_HOME" > "$PROGRAMS/where"')
+    LabVagrant(tmp_path, log=log).make(["cpu-0"], "libvirt")
+    assert (programs.folder / "where").read_text() == f"{tmp_path}/.vagrant.d\n"
+
+
 def test_a_box_that_vagrant_refuses_is_an_error_of_the_box(
     programs: Programs, tmp_path: Path, log: Path
 ) -> None:
