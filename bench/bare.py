@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 import libvirt
 
 from bench.programs import BenchError
+from labctl import scratch
 from labctl.console import silent
 from labctl.lab import Lab
 from labctl.providers.libvirt import Hypervisor
@@ -31,7 +32,7 @@ def boot_bare(hypervisor: Hypervisor, directory: Path) -> float:
     for node in nodes:
         _renew_disk(hypervisor, layout.lab, node, box)
     (directory / "known_hosts").unlink(missing_ok=True)
-    boot.control_directory()
+    scratch.folder()
 
     def start(_: threading.Event) -> None:
         for node in nodes:
