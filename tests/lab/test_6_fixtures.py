@@ -42,8 +42,8 @@ def test_workers_share_a_lab_and_the_next_run_finds_it(
     run("-n", "2", "--labctl-keep").assert_outcomes(passed=6)
     (lab,) = labs_of(user, pytester.path)
     assert lab["state"] == "running"
-    user.ok("ssh", "--name", lab["name"], "cpu-0", "--", "touch /root/kept")
-    same = "def test_it_is_the_same(slurm_cluster):\n    slurm_cluster.execute('ls /root/kept')\n"
+    user.ok("ssh", "--name", lab["name"], "cpu-0", "--", "touch /var/tmp/kept")
+    same = "def test_it_is_the_same(slurm_cluster):\n    slurm_cluster.execute('ls /var/tmp/kept')\n"
     (pytester.path / "tests" / "test_kept.py").write_text(same)
     run().assert_outcomes(passed=7)
     assert labs_of(user, pytester.path) == []
@@ -61,11 +61,11 @@ def test_a_matrix_of_presets_and_a_lab_that_is_reset(run: Run, user: User, pytes
             assert job.result.split() == sorted(nodes)
 
         def test_something_is_left_behind(slurm_cluster):
-            slurm_cluster.execute("touch /root/left")
+            slurm_cluster.execute("touch /var/tmp/left")
 
         @pytest.mark.labctl(reset=True)
         def test_and_gone_again(slurm_cluster):
-            assert slurm_cluster.execute("ls /root/left", check=False).exit_code != 0
+            assert slurm_cluster.execute("ls /var/tmp/left", check=False).exit_code != 0
         """
     )
     result = run("-v")
