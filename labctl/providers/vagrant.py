@@ -48,9 +48,8 @@ class LabVagrant(vagrant.Vagrant):
             "VAGRANT_VAGRANTFILE": vagrantfile,
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
-            "VAGRANT_HOME": str(
-                _home()
-            ),  # by itself Vagrant prefers USERPROFILE, of which nobody else here knows
+            # By itself Vagrant prefers USERPROFILE, of which nobody else here knows.
+            "VAGRANT_HOME": str(_home()),
         }
         super().__init__(root=str(root), env={**os.environ, **own})  # type: ignore[no-untyped-call]
         self._log = log
