@@ -56,7 +56,7 @@ def lab_type() -> type[Lab]:
 
 
 def known_type() -> type[KnownLab]:
-    """The class of labs that are only looked at; what changes a lab takes half as long again to import."""
+    """The class of labs that are only looked at; what can change a lab takes a quarter longer to import."""
     from labctl.known import KnownLab as Class  # noqa: PLC0415
 
     return Class

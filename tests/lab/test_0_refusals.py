@@ -67,7 +67,7 @@ def test_create_writes_files_that_vagrant_and_ansible_read_and_destroy_takes_the
     assert [one["state"] for one in user.ok("list", "--json").json() if one["name"] == "made"] == ["missing"]
     never = user("ssh", "--name", "made", "slurmctld-0", "--", "true")
     assert never.code == 1
-    assert "labctl" in never.err
+    assert "labctl up --name made" in never.err
     user.ok("destroy", "made")
     assert World.now().differs(before) == {}
     assert not (user.home / ".labctl").exists()

@@ -13,7 +13,8 @@ from hypervisors import Stream, machine, volume
 from savers import of_save_file, save_file
 
 from labctl.errors import BootError, SnapshotError
-from labctl.providers.base import Identity, MachineXml
+from labctl.providers import agent
+from labctl.providers.base import Answer, Identity, MachineXml
 from labctl.providers.libvirt import Hypervisor
 from labctl.providers.saver import LibvirtSaver
 
@@ -37,6 +38,32 @@ def test_what_saved_machines_depend_on(saver: LibvirtSaver, hypervisor: Hypervis
         hypervisor.pool().createXML("<volume><name>x</name><capacity>0</capacity></volume>").path()
         == f"{facts['pool']}/x"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("Sun Nov 22\nroot:x:0\n100.25 101.75\n", 1.5),
+        ("sinfo: error\n7.50 7.50\n", 0.0),
+        ("", 0.0),
+        (None, 0.0),
+    ],
+)
+def test_a_machine_says_for_how_long_it_has_been_slim(
+    saver: LibvirtSaver,
+    hypervisor: Hypervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str | None,
+    seconds: float,
+) -> None:
+    def run(*_: object) -> Answer:
+        if said is None:
+            raise BootError("no agent answers")
+        return Answer(0, said, "")
+
+    monkeypatch.setattr(hypervisor, "domain", lambda *_: None)
+    monkeypatch.setattr(agent, "run", run)
+    assert saver.slim("lab", "cpu-0") == seconds
 
 
 def test_a_saved_disk_is_in_the_pool_once_it_is_whole(
