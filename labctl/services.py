@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from labctl.definition.models import Definition
 from labctl.errors import BootError
 from labctl.providers.base import Answer
-from labctl.render import groups, registry, rest, storage
+from labctl.render import groups, jupyter, registry, rest, storage
 from labctl.render.graph import topology
 from labctl.side_by_side import each
 
@@ -22,6 +22,7 @@ UNITS = {
     "slurmctld": "slurmctld",
     "slurmrestd": "slurmrestd",
     "registry": "docker-registry",
+    "jupyterhub": "jupyterhub",
     "slurmd": "slurmd",
     "munge": "munge",
     "ldap_client": "sssd",
@@ -92,5 +93,6 @@ def _addresses(definition: Definition) -> Mapping[str, str]:
         "slurmctld": f"{{}}:{ports['SlurmctldPort']}",
         "slurmrestd": f"https://{{}}:{rest.port(definition)}",
         "docker-registry": f"https://{{}}:{registry.port(definition)}",
+        "jupyterhub": f"http://127.0.0.1:{jupyter.port(definition)}",
         "slurmd": f"{{}}:{ports['SlurmdPort']}",
     }

@@ -26,6 +26,7 @@ from labctl.cli import (
     graph,
     list,  # noqa: A004
     logs,
+    open,  # noqa: A004
     presets,
     prune,
     reset,
@@ -56,6 +57,7 @@ COMMANDS = {
     "ssh": ssh,
     "exec": exec,
     "cp": cp,
+    "open": open,
     "logs": logs,
     "collect": collect,
     "start": start,

@@ -41,6 +41,7 @@ Role = Literal[
     "slurmrestd",
     "registry",
     "login",
+    "jupyterhub",
 ]
 Provider = Literal["auto", "libvirt", "virtualbox"]
 
@@ -137,6 +138,8 @@ class Services(_Part):
     """Jobs in OCI containers, and tools for images, wherever jobs are made or run (role containers)."""
     login: bool = False
     """Login nodes with compilers (role login), MPI, and compute nodes that let in who has a job there."""
+    jupyter: bool = False
+    """JupyterHub (role jupyterhub), on a login node where there is one, and notebooks that are jobs (role jupyterlab)."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labctl.definition.models import Node, Services
 
-#: The roles of each service. One that no node has goes to the node of the next one, the last one to the controller's.
+#: The roles of each service. One that no node has goes to the node of the next one, the last one to a node of its HOSTS.
 ROLES: dict[str, tuple[str, ...]] = {
     "accounting": ("mariadb", "slurmdbd"),
     "rest": ("slurmrestd",),
     "registry": ("registry",),
     "login": ("login",),
+    "jupyter": ("jupyterhub",),
 }
+#: The roles beside which the last role of a service goes, the best first, where that is not the controller's.
+_HOSTS = {"jupyter": ("login", "slurmctld")}
 #: Roles that any number of nodes may have.
 MANY = frozenset({"login"})
 #: Where jobs run, and where people prepare them: what containers take has to be there.
@@ -34,7 +37,8 @@ def homes(nodes: Sequence[Node], services: Services) -> tuple[Node, ...]:
     found = list(nodes)
     for service, roles in ROLES.items():
         if getattr(services, service):
-            for role, beside in reversed([*zip(roles, [*roles[1:], "slurmctld"], strict=True)]):
+            host = next(role for role in _HOSTS.get(service, ("slurmctld",)) if _first(found, role))
+            for role, beside in reversed([*zip(roles, [*roles[1:], host], strict=True)]):
                 found = _given(found, role, beside)
     if services.containers or services.registry:
         found = [
@@ -45,8 +49,14 @@ def homes(nodes: Sequence[Node], services: Services) -> tuple[Node, ...]:
 
 
 def _given(nodes: Iterable[Node], role: str, beside: str) -> list[Node]:
-    """The role for the node that has the role `beside`, unless it is some node's already."""
+    """The role for the first node that has the role `beside`, unless it is some node's already."""
     nodes = list(nodes)
-    if any(role in node.roles for node in nodes):
-        return nodes
-    return [replace(node, roles=(*node.roles, role)) if beside in node.roles else node for node in nodes]
+    home = _first(nodes, role) or _first(nodes, beside)
+    return [
+        replace(node, roles=tuple(dict.fromkeys([*node.roles, role]))) if node is home else node
+        for node in nodes
+    ]
+
+
+def _first(nodes: Iterable[Node], role: str) -> Node | None:
+    return next((node for node in nodes if role in node.roles), None)

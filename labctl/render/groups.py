@@ -8,7 +8,17 @@ from labctl.definition.models import Node
 
 SERVERS = ("ldap_server", "nfs_server", "slurmctld", "slurmd")
 #: Of services: a lab without them has no such groups.
-SERVICES = ("mariadb", "slurmdbd", "slurmrestd", "containers", "registry", "login", "mpi")
+SERVICES = (
+    "mariadb",
+    "slurmdbd",
+    "slurmrestd",
+    "containers",
+    "registry",
+    "login",
+    "mpi",
+    "jupyterlab",
+    "jupyterhub",
+)
 ROLES = (
     "common",
     "ldap_server",
@@ -26,9 +36,11 @@ ROLES = (
     "slurmrestd",
     "registry",
     "login",
+    "jupyterlab",
+    "jupyterhub",
 )
 
-_SLURM = {"slurmctld", "slurmd", "slurmdbd", "slurmrestd", "login"}
+_SLURM = {"slurmctld", "slurmd", "slurmdbd", "slurmrestd", "login", "jupyterhub"}
 
 
 def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
@@ -43,6 +55,8 @@ def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
     found["slurm_common"] = slurm
     if "login" in found:
         found["mpi"] = [node.name for node in nodes if {"login", "slurmd"} & set(node.roles)]
+    if "jupyterhub" in found:
+        found["jupyterlab"] = [node.name for node in nodes if {"jupyterhub", "slurmd"} & set(node.roles)]
     ordered = {role: found[role] for role in ROLES if role in found}
     for name in dict.fromkeys(partition for node in nodes for partition in node.partitions):
         ordered[partition_group(name)] = [node.name for node in nodes if name in node.partitions]

@@ -8,7 +8,7 @@ from typing import Any
 from labctl.definition.accounts import primary_gid, resolve
 from labctl.definition.models import Node, User
 from labctl.definition.yamltext import Unsafe
-from labctl.render import accounting, groups, login, registry, rest, slurm, storage
+from labctl.render import accounting, groups, jupyter, login, registry, rest, slurm, storage
 from labctl.render.layout import Layout, Secrets
 from labctl.render.merge import merged
 
@@ -26,6 +26,7 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
         **accounting.of_all(layout),
         **rest.of_all(layout, secrets),
         **registry.of_all(layout, secrets),
+        **jupyter.of_all(layout),
         **_verification(layout),
     }
     return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))

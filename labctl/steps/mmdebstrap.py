@@ -38,7 +38,8 @@ def command(wanted: Recipe, work: Path) -> list[str]:
     customize = work / "customize.sh"
     for file in (wanted.customize, *wanted.files):
         shutil.copy(file, work)
-    python = [sys.executable, "-P", "-m", "labctl.steps.precompile"]
+    python = [sys.executable, "-P", "-m"]
+    precompile = [*python, "labctl.steps.precompile"]
     return [
         "mmdebstrap",
         f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
@@ -50,8 +51,12 @@ def command(wanted: Recipe, work: Path) -> list[str]:
             f'--customize-hook=chroot "$1" sh -s apply < {shlex.quote(str(script))}'
             for script in wanted.prepare
         ),
+        *(
+            f'--customize-hook={shlex.join([*python, "labctl.steps.environments"])} "$1" {shlex.join([folder, str(file)])}'
+            for folder, file in wanted.environments.items()
+        ),
         f'--customize-hook={settings} sh {customize} "$1"',
-        f'--customize-hook={shlex.join(python)} "$1"',
+        f'--customize-hook={shlex.join(precompile)} "$1"',
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
         "--dpkgopt=path-exclude=/usr/share/doc/*",

@@ -36,6 +36,7 @@ class Recipe:
         files: what that script puts into the tree.
         warm_python: whose modules the machines' warm Python has loaded, see `labctl.warm_python`.
         prepare: scripts of roles that are run in the tree before that, each with the argument ``apply``.
+        environments: virtual environments of Python, by their folder on the machines: pip's requirements of each.
         key: content hash of all of the above; equal keys mean equal boxes, but for the age of the packages.
     """
 
@@ -51,6 +52,7 @@ class Recipe:
     files: tuple[Path, ...]
     warm_python: str
     prepare: tuple[Path, ...]
+    environments: dict[str, Path]
     key: str
 
 
@@ -82,11 +84,20 @@ def recipe(name: str) -> Recipe:
     # A masked unit cannot be disabled, and need not be.
     parts["disable"] = tuple(unit for unit in parts["disable"] if unit not in parts["mask"])
     prepare = tuple(resource("roles") / name for name in own["prepare"])
-    digest = hashlib.sha256(repr((_LAYOUT, sorted(parts.items()))).encode())
-    for script in (customize, *files, *prepare):
-        digest.update(script.read_bytes())
+    environments = {folder: resource("roles") / file for folder, file in own["environments"].items()}
+    digest = hashlib.sha256(repr((_LAYOUT, sorted(parts.items()), sorted(environments))).encode())
+    for content in (customize, *files, *prepare, *environments.values()):
+        digest.update(content.read_bytes())
     key = digest.hexdigest()[:12]
-    return Recipe(name=name, customize=customize, files=files, prepare=prepare, key=key, **parts)
+    return Recipe(
+        name=name,
+        customize=customize,
+        files=files,
+        prepare=prepare,
+        environments=environments,
+        key=key,
+        **parts,
+    )
 
 
 def _yaml(path: Path) -> dict[str, Any]:

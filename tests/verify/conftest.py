@@ -28,6 +28,7 @@ TOPICS = (
     "containers",
     "mpi",
     "login",
+    "jupyter",
     "reboot",
 )
 HEAD_START = 4.0  # seconds
@@ -45,6 +46,7 @@ OF_CLUSTER = (
     "login",
     "mpi",
     "doors",
+    "jupyter",
 )  # fixtures, too
 
 
@@ -247,6 +249,13 @@ def doors(questions: Questions, user: User) -> Doors:  # noqa: ARG001 - skips wi
     if Account.of(questions.topology).key is None:
         pytest.skip("the inventory has no verify_ssh_key")
     return questions.doors()
+
+
+@pytest.fixture
+def jupyter(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
+    if not Account.of(questions.topology).password:
+        pytest.skip("the inventory has no verify_password")
+    return questions.jupyter()
 
 
 @pytest.fixture

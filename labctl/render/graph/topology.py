@@ -27,6 +27,7 @@ WORDS = {
     "slurmrestd": "Slurm REST API",
     "registry": "registry of images",
     "login": "login node",
+    "jupyterhub": "JupyterHub",
 }
 #: Beside the word for a state, for eyes that see no colours.
 SYMBOLS: dict[Tone, str] = {"good": "●", "busy": "◐", "off": "○", "bad": "✖"}
@@ -240,6 +241,10 @@ def _links(definition: Definition) -> tuple[Link, ...]:
                 "Registry", server, tuple(members["containers"]), f"images ({registry.port(definition)}, TLS)"
             )
             for server in members.get("registry", [])
+        ),
+        *(
+            Link("Jupyter", server, tuple(members["slurmd"]), "notebooks as jobs (labctl open jupyter)")
+            for server in members.get("jupyterhub", [])
         ),
     )
 

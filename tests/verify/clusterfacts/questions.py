@@ -39,6 +39,7 @@ UNITS = {
     "slurmctld": "slurmctld.service",
     "slurmd": "slurmd.service",
     "registry": "docker-registry.service",
+    "jupyterhub": "jupyterhub.service",
 }
 
 P = ParamSpec("P")
@@ -233,6 +234,29 @@ class Questions:
         )
 
     @once
+    def jupyter(self) -> Sections:
+        """What JupyterHub says to the suite's user and to others, and what becomes of a notebook."""
+        self.cluster()  # nodes are idle only until jobs run
+        node, account, partition = (
+            self._host("jupyterhub"),
+            Account.of(self.topology),
+            self.topology.default_partition,
+        )
+        address = self.topology.var(node, "jupyterhub_tls_address", "")
+        port = self.topology.var(node, "jupyterhub_port", 8000)
+        certificate = self.topology.var(node, "jupyterhub_tls_certificate", "")
+        return self._ask(
+            node,
+            "jupyter",
+            deadline=self.deadline + 120,
+            stdin=f"{account.password}\n{certificate}",
+            user=account.user.name,
+            partition=partition.name if partition else "",
+            patience=self.deadline,
+            page=f"https://{address}:{port}" if address else f"http://127.0.0.1:{port}",
+        )
+
+    @once
     def mpi(self) -> Sections:
         """A program that the suite's user builds on the login node and runs as a job on several compute nodes."""
         with suppress(NodeError):
@@ -257,6 +281,7 @@ class Questions:
             self.mpi,
             self.rest,
             self.containers,
+            self.jupyter,
         ):  # the user shall have no job there while that is tried
             with suppress(NodeError):
                 jobs()

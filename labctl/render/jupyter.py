@@ -1,0 +1,45 @@
+"""What a lab's JupyterHub is told, and where its page is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from labctl.definition.models import Definition
+from labctl.render.layout import Layout
+
+_PORT = 8000  # JupyterHub's own
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that a node serves to itself alone; others come through SSH.
+
+    Attributes:
+        node: its name.
+        port: on the node's loopback.
+    """
+
+    node: str
+    port: int
+
+
+def port(definition: Definition) -> int:
+    """Where the hub serves browsers, as the definition's variables have it."""
+    return int(definition.vars.get("jupyterhub_port", _PORT))
+
+
+def page(layout: Layout) -> Page | None:
+    """Where one logs in to notebooks; None in a lab without."""
+    hub = next((one.node.name for one in layout.machines if "jupyterhub" in one.node.roles), None)
+    return Page(hub, port(layout.definition)) if hub else None
+
+
+def of_all(layout: Layout) -> dict[str, Any]:
+    """The role jupyterhub's: users choose a partition, the default one first."""
+    definition = layout.definition
+    if not definition.services.jupyter:
+        return {}
+    default = definition.default_partition()
+    names = [partition.name for partition in definition.partitions]
+    return {"jupyterhub_partitions": sorted(names, key=lambda name: name != default)}

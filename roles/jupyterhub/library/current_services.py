@@ -1,0 +1,1 @@
+../../common/library/current_services.py
