@@ -135,6 +135,8 @@ class Services(_Part):
     """A registry of container images, over TLS (role registry). It turns `containers` on, too."""
     containers: bool = False
     """Jobs in OCI containers, and tools for images, wherever jobs are made or run (role containers)."""
+    pyxis: bool = False
+    """Jobs in containers by Pyxis and enroot (role pyxis). This host fetches both, unless it has them already."""
     login: bool = False
     """Login nodes with compilers (role login), MPI, and compute nodes that let in who has a job there."""
 

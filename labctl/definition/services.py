@@ -36,12 +36,12 @@ def homes(nodes: Sequence[Node], services: Services) -> tuple[Node, ...]:
         if getattr(services, service):
             for role, beside in reversed([*zip(roles, [*roles[1:], "slurmctld"], strict=True)]):
                 found = _given(found, role, beside)
-    if services.containers or services.registry:
-        found = [
-            replace(node, roles=(*node.roles, "containers")) if _WORKPLACES & set(node.roles) else node
-            for node in found
-        ]
-    return tuple(found)
+    asked = {"containers": services.containers or services.registry, "pyxis": services.pyxis}
+    added = tuple(role for role, on in asked.items() if on)
+    return tuple(
+        replace(node, roles=(*node.roles, *added)) if added and _WORKPLACES & set(node.roles) else node
+        for node in found
+    )
 
 
 def _given(nodes: Iterable[Node], role: str, beside: str) -> list[Node]:

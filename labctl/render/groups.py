@@ -8,7 +8,7 @@ from labctl.definition.models import Node
 
 SERVERS = ("ldap_server", "nfs_server", "slurmctld", "slurmd")
 #: Of services: a lab without them has no such groups.
-SERVICES = ("mariadb", "slurmdbd", "slurmrestd", "containers", "registry", "login", "mpi")
+SERVICES = ("mariadb", "slurmdbd", "slurmrestd", "containers", "pyxis", "registry", "login", "mpi")
 ROLES = (
     "common",
     "ldap_server",
@@ -22,6 +22,7 @@ ROLES = (
     "slurmdbd",
     "slurmctld",
     "containers",
+    "pyxis",
     "slurmd",
     "slurmrestd",
     "registry",
