@@ -21,6 +21,7 @@ from labctl.cli.options import (
     Provider,
     Source,
     WithContainers,
+    WithPyxis,
     WithRegistry,
 )
 from labctl.cli.state import wanted
@@ -43,6 +44,7 @@ class Meant:
     memory_per_node: MemoryPerNode = None
     with_registry: WithRegistry = False
     with_containers: WithContainers = False
+    with_pyxis: WithPyxis = False
     provider: Provider = "auto"
     output_dir: OutputDir = Path()
 
@@ -66,7 +68,11 @@ class Meant:
         )
 
     def _services(self) -> list[str]:
-        asked = {"registry": self.with_registry, "containers": self.with_containers}
+        asked = {
+            "registry": self.with_registry,
+            "containers": self.with_containers,
+            "pyxis": self.with_pyxis,
+        }
         return [f"services.{service}=true" for service, on in asked.items() if on]
 
 

@@ -70,6 +70,13 @@ WithContainers = Annotated[
     bool,
     typer.Option("--with-containers", help="Jobs in OCI containers as well: services.containers=true."),
 ]
+WithPyxis = Annotated[
+    bool,
+    typer.Option(
+        "--with-pyxis",
+        help="Jobs in containers by Pyxis and enroot as well, which this host fetches: services.pyxis=true.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; do nothing.")]
 Verify = Annotated[
     bool, typer.Option("--verify/--no-verify", help="Test the lab, as is the default, or do not.")

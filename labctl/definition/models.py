@@ -136,10 +136,12 @@ class Services(_Part):
     """A registry of container images, over TLS (role registry). It turns `containers` on, too."""
     containers: bool = False
     """Jobs in OCI containers, and tools for images, wherever jobs are made or run (role containers)."""
+    pyxis: bool = False
+    """Jobs in containers by Pyxis and enroot (role pyxis). This host fetches both, unless it has them already."""
     login: bool = False
     """Login nodes with compilers (role login), MPI, and compute nodes that let in who has a job there."""
     jupyter: bool = False
-    """JupyterHub (role jupyterhub), on a login node where there is one, and notebooks that are jobs (role jupyterlab)."""
+    """JupyterHub, on a login node where there is one, and notebooks that are jobs (roles jupyterhub and jupyterlab)."""
 
 
 @dataclass(frozen=True)

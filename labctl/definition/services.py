@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labctl.definition.models import Node, Services
 
-#: The roles of each service. One that no node has goes to the node of the next one, the last one to a node of its HOSTS.
+#: The roles of each service. One that no node has goes to the node of the next one, the last one to that of its host.
 ROLES: dict[str, tuple[str, ...]] = {
     "accounting": ("mariadb", "slurmdbd"),
     "rest": ("slurmrestd",),
@@ -17,8 +18,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "login": ("login",),
     "jupyter": ("jupyterhub",),
 }
-#: The roles beside which the last role of a service goes, the best first, where that is not the controller's.
-_HOSTS = {"jupyter": ("login", "slurmctld")}
+#: The host of a service: the first of these roles that some node has. Of all others it is the controller.
+_HOSTS = {"jupyter": ("login",)}
 #: Roles that any number of nodes may have.
 MANY = frozenset({"login"})
 #: Where jobs run, and where people prepare them: what containers take has to be there.
@@ -37,15 +38,15 @@ def homes(nodes: Sequence[Node], services: Services) -> tuple[Node, ...]:
     found = list(nodes)
     for service, roles in ROLES.items():
         if getattr(services, service):
-            host = next(role for role in _HOSTS.get(service, ("slurmctld",)) if _first(found, role))
+            host = next(filter(partial(_first, found), _HOSTS.get(service, ())), "slurmctld")
             for role, beside in reversed([*zip(roles, [*roles[1:], host], strict=True)]):
                 found = _given(found, role, beside)
-    if services.containers or services.registry:
-        found = [
-            replace(node, roles=(*node.roles, "containers")) if _WORKPLACES & set(node.roles) else node
-            for node in found
-        ]
-    return tuple(found)
+    asked = {"containers": services.containers or services.registry, "pyxis": services.pyxis}
+    added = tuple(role for role, on in asked.items() if on)
+    return tuple(
+        replace(node, roles=(*node.roles, *added)) if added and _WORKPLACES & set(node.roles) else node
+        for node in found
+    )
 
 
 def _given(nodes: Iterable[Node], role: str, beside: str) -> list[Node]:

@@ -39,6 +39,7 @@ def command(wanted: Recipe, work: Path) -> list[str]:
     for file in (wanted.customize, *wanted.files):
         shutil.copy(file, work)
     python = [sys.executable, "-P", "-m"]
+    environments = [*python, "labctl.steps.environments"]
     precompile = [*python, "labctl.steps.precompile"]
     return [
         "mmdebstrap",
@@ -52,7 +53,7 @@ def command(wanted: Recipe, work: Path) -> list[str]:
             for script in wanted.prepare
         ),
         *(
-            f'--customize-hook={shlex.join([*python, "labctl.steps.environments"])} "$1" {shlex.join([folder, str(file)])}'
+            f'--customize-hook={shlex.join(environments)} "$1" {shlex.join([folder, str(file)])}'
             for folder, file in wanted.environments.items()
         ),
         f'--customize-hook={settings} sh {customize} "$1"',

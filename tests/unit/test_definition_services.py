@@ -16,6 +16,7 @@ nodes:
   - {name: srv-0, roles: [ldap_server, nfs_server, slurmctld]}
   - {name: cpu-0, roles: [slurmd], partitions: [cpu]}
 """
+REGISTRY = "  - {name: reg-0, roles: [registry]}\n"
 
 
 def roles(text: str) -> dict[str, tuple[str, ...]]:
@@ -47,7 +48,7 @@ def test_the_database_can_be_apart() -> None:
 
 
 def test_a_registry_brings_containers_to_where_jobs_are_made_and_run() -> None:
-    seen = roles(BEGINNING.replace("accounting", "registry") + "  - {name: reg-0, roles: [registry]}\n")
+    seen = roles(BEGINNING.replace("accounting", "registry") + REGISTRY)
     assert seen["reg-0"] == ("registry",)
     assert seen["srv-0"][-1] == seen["cpu-0"][-1] == "containers"
 
@@ -56,6 +57,13 @@ def test_containers_can_be_had_without_a_registry() -> None:
     seen = roles(BEGINNING.replace("accounting", "containers"))
     assert seen["cpu-0"] == ("slurmd", "containers")
     assert not any("registry" in of_node for of_node in seen.values())
+
+
+def test_pyxis_is_where_jobs_are_made_and_run_and_nowhere_unless_asked_for() -> None:
+    assert not any("pyxis" in of_node for of_node in roles(BEGINNING).values())
+    seen = roles(BEGINNING.replace("accounting: true", "registry: true, pyxis: true") + REGISTRY)
+    assert seen["srv-0"][-2:] == seen["cpu-0"][-2:] == ("containers", "pyxis")
+    assert seen["reg-0"] == ("registry",)
 
 
 @pytest.mark.parametrize(

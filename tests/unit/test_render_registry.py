@@ -62,3 +62,11 @@ def test_containers_alone_need_to_be_told_nothing_but_where() -> None:
     found = files("cpu", "services.containers=true")
     assert members(found, "containers") == ["cpu-0"]
     assert "containers_registries" not in found[MAIN]
+
+
+def test_pyxis_is_a_group_of_its_own_beside_containers_or_without_them() -> None:
+    found = files("full", "services.pyxis=true")
+    assert members(found, "pyxis") == ["slurmctld-0", "cpu-0", "cpu-1", "gpu-0"]
+    assert members(found, "containers") == []
+    assert found[MAIN]["pyxis_install"] is False  # the box has the packages
+    assert members(files("full"), "pyxis") == []

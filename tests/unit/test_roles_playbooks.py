@@ -102,7 +102,8 @@ NEEDS = {
     "slurm_common": ["common", "munge", "measure", "ldap_client", "nfs_client"],
     "slurmdbd": ["slurm_common", "mariadb"],
     "slurmctld": ["slurm_common", "slurmdbd", "mpi"],
-    "slurmd": ["slurmctld", "containers"],
+    "slurmd": ["slurmctld", "containers", "pyxis"],
+    "pyxis": ["slurm_common", "fetch"],
     "slurmrestd": ["slurmctld"],
     "login": ["slurm_common"],
 }
@@ -116,6 +117,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, li
         entries = {"main": name} | {
             "common": {"distribution": "distribution"},
             "slurm_common": {"measure": "measure"},
+            "pyxis": {"fetch": "fetch"},
         }.get(name, {})
         (folder / name / "tasks").mkdir(parents=True)
         for entry, said in entries.items():
@@ -151,7 +153,7 @@ def test_every_host_gets_its_roles_in_the_order_of_what_needs_what(
     assert went["bare"] == ["distribution", "common"]
     assert went["login-0"] == ["distribution", "common", "munge", "login"]
     whole = went["all-in-one"]
-    assert sorted(whole) == sorted([*NAMES, "distribution", "measure"])
+    assert sorted(whole) == sorted([*NAMES, "distribution", "measure", "fetch"])
     for role, needed in NEEDS.items():
         for earlier in needed:
             assert whole.index(earlier) < whole.index(role), f"{role} before {earlier}"
@@ -172,7 +174,7 @@ def test_with_tags_a_host_gets_these_roles_alone(
 
 
 def test_roles_can_be_left_out(site: Callable[..., dict[str, list[str]]]) -> None:
-    left = {*NAMES, "distribution", "measure"} - set(
+    left = {*NAMES, "distribution", "measure", "fetch"} - set(
         site("--skip-tags", "munge,login,ldap_client")["all-in-one"]
     )
     assert left == {"munge", "login", "ldap_client"}
@@ -270,12 +272,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "slurmrestd": ["slurmrestd.service", "slurmrestd-tls.conf"],
         "mpi": ["params.conf"],
         "login": ["limits.conf"],
+        "pyxis": ["pyxis.conf", "enroot.conf"],
     }
     variables = {
         "slurmd_requires_mounts": ["/home", "/data"],
         "slurmd_pam_adopt_groups": ["admins"],
         "mpi_params": {"btl": ["self", "tcp"], "mpi_show_handle_leaks": True, "pml": None},
         "login_limits": {"cpu": 60, "nproc": None},
+        "pyxis_options": {"execute_entrypoint": True},
+        "pyxis_enroot_config": {"ENROOT_MOUNT_HOME": False, "ENROOT_CACHE_PATH": None},
         "slurm_common_jwt_key": "S0VZ",
         "mariadb_config": {"innodb_buffer_pool_size": "2G", "innodb_lock_wait_timeout": None},
         "slurmdbd_storage_password": "hidden",
@@ -395,6 +400,16 @@ def test_the_rest_daemon_is_behind_tls_and_not_root(written: dict[str, str]) -> 
     assert "User=slurmrestd" in unit
     tls = written["slurmrestd-tls.conf"].splitlines()
     assert {"accept = 192.0.2.1:6820", "connect = 127.0.0.1:6820", "sslVersionMin = TLSv1.2"} <= set(tls)
+
+
+def test_the_plugin_and_enroot_are_told_what_differs_from_their_own(written: dict[str, str]) -> None:
+    plugin = "required /usr/local/lib/slurm/spank_pyxis.so runtime_path=/var/lib/pyxis execute_entrypoint=1"
+    assert written["pyxis.conf"].splitlines()[2:] == [plugin]
+    assert written["enroot.conf"].splitlines()[1:] == [
+        "ENROOT_RUNTIME_PATH /var/lib/pyxis/$(id -u)/run",
+        "ENROOT_DATA_PATH /var/lib/pyxis/$(id -u)/data",
+        "ENROOT_MOUNT_HOME no",
+    ]
 
 
 def test_fake_devices_have_numbers_of_no_real_device(written: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ TOPICS = (
     "accounting",
     "rest",
     "containers",
+    "pyxis",
     "mpi",
     "login",
     "jupyter",
@@ -39,6 +40,7 @@ OF_CLUSTER = (
     "jobs",
     "accounting",
     "containers",
+    "pyxis",
     "directory",
     "binds",
     "exports",
@@ -226,6 +228,11 @@ def rest(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips 
 @pytest.fixture
 def containers(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
     return questions.containers()
+
+
+@pytest.fixture
+def pyxis(questions: Questions, user: User) -> Sections:  # noqa: ARG001 - skips without a user
+    return questions.pyxis()
 
 
 @pytest.fixture

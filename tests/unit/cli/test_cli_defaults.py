@@ -205,6 +205,9 @@ def test_sizes_and_folder_of_up_and_create(cli: Cli, lab: FakeLab, work: Path) -
         assert lab.definition.services.registry
         cli(command, "cpu", "--with-registry", "--with-containers", "--set", "services.registry=false")
         assert (lab.definition.services.registry, lab.definition.services.containers) == (False, True)
+        assert not lab.definition.services.pyxis
+        cli(command, "cpu", "--with-pyxis")
+        assert lab.definition.services.pyxis
     run = cli("up", "cpu", "--gpu-nodes", "1", "--set", "nodes.cpu-0.memry=1")
     assert run.code == 2
     assert "--gpu-nodes 1: the definition has no node with GPUs" in run.err

@@ -142,6 +142,7 @@ def test_causes_come_before_what_they_cause(tmp_path: Path) -> None:
             "accounting",
             "rest",
             "containers",
+            "pyxis",
             "mpi",
             "login",
             "reboot",

@@ -257,6 +257,20 @@ class Questions:
         )
 
     @once
+    def pyxis(self) -> Sections:
+        """What becomes of an image that the suite's user makes without any registry, and of jobs that run in it."""
+        self.cluster()  # nodes are idle only until jobs run
+        user, partition = Account.of(self.topology).user, self.topology.default_partition
+        return self._ask_as(
+            user,
+            self._host("pyxis"),
+            "pyxis",
+            directory=user.home,
+            deadline=self.deadline,
+            partition=partition.name if partition else "",
+        )
+
+    @once
     def mpi(self) -> Sections:
         """A program that the suite's user builds on the login node and runs as a job on several compute nodes."""
         with suppress(NodeError):
@@ -282,6 +296,7 @@ class Questions:
             self.rest,
             self.containers,
             self.jupyter,
+            self.pyxis,
         ):  # the user shall have no job there while that is tried
             with suppress(NodeError):
                 jobs()

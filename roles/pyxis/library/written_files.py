@@ -1,0 +1,1 @@
+../../common/library/written_files.py
