@@ -26,6 +26,7 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
         **accounting.of_all(layout),
         **rest.of_all(layout, secrets),
         **registry.of_all(layout, secrets),
+        **login.of_all(layout.definition),
         **_verification(layout),
     }
     return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))
