@@ -322,7 +322,11 @@ class Lab(KnownLab):
 
     def _has_slurm(self) -> bool:
         """Whether there is a Slurm to wait for: it was set up, and all machines run that compute nodes need."""
-        needed = {node.name for node in self.definition.machines() if set(node.roles) != {"slurmd"}}
+        needed = {
+            node.name
+            for node in self.definition.machines()
+            if set(node.roles) != {"slurmd"} and not node.bare
+        }
         return bool(self.files.record().converged) and needed <= self._running()
 
     def _found_again(self, before: Mapping[str, str], work: Work) -> None:

@@ -7,11 +7,20 @@ from labctl.definition.models import Definition
 from labctl.plan import Shape
 from labctl.steps import box
 
+#: What a node is besides its roles, as a shape has it.
+CLIENT = "client"
+
 
 def shapes(definition: Definition) -> dict[str, Shape]:
-    """What each machine of the definition is made with."""
+    """What each machine of the definition is made with.
+
+    Every node but a bare one is a client of the others, so that one which becomes bare is made anew.
+    """
     version = _box_version(definition.box)
-    return {node.name: Shape(node.cpus, node.memory, version, node.roles) for node in definition.machines()}
+    return {
+        node.name: Shape(node.cpus, node.memory, version, node.roles if node.bare else (*node.roles, CLIENT))
+        for node in definition.machines()
+    }
 
 
 def key(definition: Definition) -> str:

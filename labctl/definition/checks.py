@@ -21,6 +21,7 @@ RULES: tuple[Callable[[Parts], Iterator[Problem]], ...] = (
     checks_nodes.host_names,
     checks_nodes.once,
     checks_nodes.compute_only,
+    checks_nodes.bare,
     checks_services.roles,
     checks_slurm.membership,
     checks_slurm.partitions,

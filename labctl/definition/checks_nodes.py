@@ -67,6 +67,14 @@ def services(parts: Parts) -> Iterator[Problem]:
         yield Problem(("nodes",), "no node has the role slurmd; a lab needs one at least to run jobs")
 
 
+def bare(parts: Parts) -> Iterator[Problem]:
+    """A bare node has no roles and no variables, for nothing sets it up."""
+    for index, spec in parts.nodes.items():
+        for key in ("roles", "vars") if spec.bare else ():
+            if getattr(spec, key):
+                yield Problem(("nodes", index, key), f"a bare node has no {key}: no playbook ever gets to it")
+
+
 def _missing(parts: Parts, role: str) -> bool:
     known = parts.sure("nodes", "nodes.roles")
     return known and not any(role in spec.roles for spec in parts.nodes.values())

@@ -91,7 +91,9 @@ class NodeSpec(_Part):
     name: str
     """A host name, or a hostlist such as cpu-[0-1]."""
     roles: list[Role] = []
-    """What runs on it. Every node is also a client of the lab's LDAP and NFS."""
+    """What runs on it. Every node that is not bare is also a client of the lab's LDAP and NFS."""
+    bare: bool = False
+    """Leave the machine as its box made it: in the lab's network, but no part of the cluster, and in no inventory."""
     cpus: Annotated[int, Field(strict=True, ge=1, le=256)] = 1
     """Virtual CPUs."""
     memory: Annotated[int, Field(strict=True, ge=256)] = 768
@@ -158,6 +160,7 @@ class Node:
     features: tuple[str, ...] = ()
     slurm: dict[str, Any] = field(default_factory=dict)
     vars: dict[str, Any] = field(default_factory=dict)
+    bare: bool = False
 
 
 class Definition(_Part):
@@ -226,4 +229,5 @@ def _node(name: str, spec: NodeSpec, inherited: dict[str, list[str]]) -> Node:
         features=tuple(dict.fromkeys([*spec.features, *from_partitions])),
         slurm=dict(spec.slurm),
         vars=dict(spec.vars),
+        bare=spec.bare,
     )

@@ -47,7 +47,7 @@ _SLURM = {"slurmctld", "slurmd", "slurmdbd", "slurmrestd", "login", "jupyterhub"
 
 def members(nodes: Iterable[Node]) -> dict[str, list[str]]:
     """The nodes of each group, also of those that have none, but for groups of services that the lab does not have."""
-    nodes = list(nodes)
+    nodes = [node for node in nodes if not node.bare]
     serving = [*SERVERS, *(role for role in SERVICES if any(role in node.roles for node in nodes))]
     found = {role: [node.name for node in nodes if role in node.roles] for role in serving}
     slurm = [node.name for node in nodes if _SLURM & set(node.roles)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from labctl.definition import yamltext
 from labctl.render import groups, variables
-from labctl.render.layout import Layout, Secrets
+from labctl.render.layout import Layout, Machine, Secrets
 from labctl.render.merge import merged
 
 HOSTS = "inventory/hosts.yml"
@@ -51,9 +51,14 @@ def inventory(layout: Layout, secrets: Secrets) -> dict[str, str]:
                 merged(variables.of_node(layout, machine.node), machine.node.vars),
                 f"What {machine.node.name} alone is told.",
             )
-            for machine in layout.machines
+            for machine in _set_up(layout)
         },
     }
+
+
+def _set_up(layout: Layout) -> list[Machine]:
+    """All machines but bare ones: nothing sets those up."""
+    return [machine for machine in layout.machines if not machine.node.bare]
 
 
 def _write(data: dict[str, Any], comment: str) -> str:
@@ -65,7 +70,7 @@ def _hosts(layout: Layout) -> dict[str, Any]:
     return {
         "all": {
             "hosts": {
-                machine.node.name: {"ansible_host": str(machine.address)} for machine in layout.machines
+                machine.node.name: {"ansible_host": str(machine.address)} for machine in _set_up(layout)
             },
             "vars": {
                 "ansible_user": layout.box.user,

@@ -13,6 +13,11 @@ def slurm_conf(definition: Definition) -> dict[str, Any]:
     return {"MpiDefault": "pmix"} if definition.services.login else {}
 
 
+def of_all(definition: Definition) -> dict[str, Any]:
+    """The role login's: homes are shared, and so is a key in them that opens the nodes of a user's jobs."""
+    return {"login_user_keys": True} if definition.services.login else {}
+
+
 def of_node(definition: Definition, node: Node) -> dict[str, Any]:
     """A compute node is closed to who has no job there, unless users log in to that very node, or to none."""
     closed = definition.services.login and "slurmd" in node.roles and "login" not in node.roles

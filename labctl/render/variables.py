@@ -27,6 +27,7 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
         **rest.of_all(layout, secrets),
         **registry.of_all(layout, secrets),
         **jupyter.of_all(layout),
+        **login.of_all(layout.definition),
         **_verification(layout),
     }
     return storage.finished(merged(derived, given), layout, host(layout, "nfs_server"))

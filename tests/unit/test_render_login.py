@@ -56,6 +56,14 @@ def test_compute_nodes_are_for_jobs_but_not_one_where_users_log_in() -> None:
     assert closed(lab("cpu")) == []
 
 
+def test_users_get_a_key_unless_the_definition_wants_none() -> None:
+    assert files(lab("multi-node", NODE))[MAIN]["login_user_keys"] is True
+    assert "login_user_keys" not in files(a_layout("multi-node"))[MAIN]
+    data = load("multi-node").model_dump()
+    without = data | {"services": {"login": True}, "vars": {"login_user_keys": False}}
+    assert files(a_layout(Definition.model_validate(without)))[MAIN]["login_user_keys"] is False
+
+
 def test_clients_are_told_to_log_in_there() -> None:
     layout = lab("multi-node", NODE)
     to = connection.connection(layout)

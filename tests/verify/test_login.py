@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from clusterfacts.connection import Answer
-from clusterfacts.doors import Doors
+from clusterfacts.doors import Doors, Entry
 from clusterfacts.topology import Topology, User
 
 #: As pam_slurm_adopt words it.
@@ -35,6 +35,15 @@ def test_limits_of_the_login_node_hold(topology: Topology, login: Answer) -> Non
     assert got == expected, f"{topology.entrance}: a user's limits are {got}, expected {expected}"
 
 
+def assert_inside(user: User, doors: Doors, seen: Entry) -> None:
+    """Whoever got in on the compute node is the user, and is in the job."""
+    name, *cgroups = seen.said.splitlines()
+    assert name == user.name, f"{doors.node}: logged in as {name}, expected {user.name}"
+    assert any(one.startswith("0::") and f"/job_{doors.job}/" in one for one in cgroups), (
+        f"{doors.node}: the shell of {user.name} is in {cgroups}, expected a cgroup of the job {doors.job}"
+    )
+
+
 @pytest.mark.needs("slurmctld")
 def test_user_without_a_job_is_refused_on_a_compute_node(user: User, doors: Doors) -> None:
     seen = doors.without
@@ -48,11 +57,19 @@ def test_user_without_a_job_is_refused_on_a_compute_node(user: User, doors: Door
 def test_user_with_a_job_gets_in_and_is_inside_of_it(user: User, doors: Doors) -> None:
     seen = doors.inside
     assert seen.open, f"{doors.node}: {user.name} was refused in spite of the job {doors.job}: {seen.said}"
-    name, *cgroups = seen.said.splitlines()
-    assert name == user.name, f"{doors.node}: logged in as {name}, expected {user.name}"
-    assert any(one.startswith("0::") and f"/job_{doors.job}/" in one for one in cgroups), (
-        f"{doors.node}: the shell of {user.name} is in {cgroups}, expected a cgroup of the job {doors.job}"
-    )
+    assert_inside(user, doors, seen)
+
+
+@pytest.mark.needs("login", "slurmctld")
+def test_user_goes_from_the_login_node_to_the_node_of_their_job(
+    topology: Topology, user: User, doors: Doors
+) -> None:
+    seen = doors.through
+    if seen is None:
+        pytest.skip("the inventory has no login node with login_user_keys")
+    way = f"from {topology.key_maker} to {doors.node}"
+    assert seen.open, f"{way}: {user.name} was refused in spite of the job {doors.job}: {seen.said}"
+    assert_inside(user, doors, seen)
 
 
 @pytest.mark.needs("slurmctld")

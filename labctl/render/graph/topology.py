@@ -117,7 +117,7 @@ class Topology:
         """Nodes that differ in nothing that a picture shows are together."""
         found: dict[tuple[object, ...], list[Node]] = {}
         for node in nodes:
-            looks = (node.roles, node.cpus, node.memory, node.gpus, self.states.get(node.name))
+            looks = (roles(node), node.cpus, node.memory, node.gpus, self.states.get(node.name))
             found.setdefault(looks, []).append(node)
         return tuple(tuple(group) for group in found.values())
 
@@ -166,8 +166,8 @@ def topology(
 
 
 def roles(node: Node) -> tuple[str, ...]:
-    """What a node is, in words; one without roles only uses what the others give."""
-    return tuple(WORDS.get(role, role) for role in node.roles) or ("client",)
+    """What a node is, in words; one without roles only uses what the others give, and a bare one not even that."""
+    return tuple(WORDS.get(role, role) for role in node.roles) or ("bare" if node.bare else "client",)
 
 
 def size(node: Node) -> tuple[str, str, str]:

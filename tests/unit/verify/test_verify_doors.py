@@ -38,15 +38,18 @@ class Cluster:
                 "ControlPath=shared"
             )  # ssh takes the first
             return Answer(0, "root\n", "")
-        assert "LogLevel=INFO" in command
+        if "login-0" in command:
+            self.said.append(f"login-0: {command[-1]}")
+        else:
+            assert "LogLevel=INFO" in command
         if not self.there:
             raise NodeError("cpu-0 cannot be reached: no active jobs on this node")
         return Answer(0, "ann\n0::/job_7/step_extern\n", "")
 
 
-def tried(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> doors.Doors:
+def tried(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, login: str | None = None) -> doors.Doors:
     monkeypatch.setattr(connection, "run", cluster.run)
-    return doors.tried("cpu-0", "ctl-0", cluster, ANN, "occupy")  # type: ignore[arg-type]
+    return doors.tried("cpu-0", "ctl-0", cluster, ANN, "occupy", login=login)  # type: ignore[arg-type]
 
 
 def test_a_user_is_tried_without_a_job_and_with_one_which_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +58,18 @@ def test_a_user_is_tried_without_a_job_and_with_one_which_is_ended(monkeypatch: 
     assert (seen.without.open, seen.inside.open, seen.admin.open, seen.job) == (False, True, True, "7")
     assert "no active jobs" in seen.without.said
     assert cluster.said == ["ctl-0: occupy", "ctl-0: scancel --quiet 7"]
+
+
+def test_a_user_goes_on_from_the_login_node_while_there_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster("RUNNING 7")
+    seen = tried(monkeypatch, cluster, "login-0")
+    assert seen.through is not None
+    assert seen.through.open
+    _, went, ended = cluster.said
+    assert went.startswith("login-0: bash -lc 'ssh -o BatchMode=yes ")
+    assert " cpu-0 " in went
+    assert ended == "ctl-0: scancel --quiet 7"
+    assert tried(monkeypatch, Cluster("RUNNING 7")).through is None
 
 
 @pytest.mark.parametrize(("answer", "ended"), [("PENDING 7", 1), ("sbatch: error: no such partition", 0)])

@@ -230,3 +230,10 @@ def test_users_log_in_on_login_nodes_and_on_compute_nodes_that_are_not_for_jobs_
     assert cluster().entrance == "cpu-1"
     assert cluster(login=("login-0",)).entrance == "login-0"
     assert cluster(slurmd=("cpu-0",)).entrance is None
+
+
+def test_a_login_node_makes_keys_where_the_inventory_says_so() -> None:
+    def maker(*, on: bool) -> str | None:
+        return Topology({"login": ("login-0",)}, {"login-0": {"login_user_keys": on}}).key_maker
+
+    assert (maker(on=True), maker(on=False)) == ("login-0", None)

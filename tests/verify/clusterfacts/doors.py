@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Doors:
         admin: whoever the inventory connects as.
         without: the user while they have no job there.
         inside: the user while they have one.
+        through: the same from a login node, with the key that is in the home there; None where no such key is made.
     """
 
     node: str
@@ -38,9 +40,18 @@ class Doors:
     admin: Entry
     without: Entry
     inside: Entry
+    through: Entry | None = None
 
 
-def tried(node: str, controller: str, connections: Connections, account: Account, occupying: str) -> Doors:
+def tried(
+    node: str,
+    controller: str,
+    connections: Connections,
+    account: Account,
+    occupying: str,
+    *,
+    login: str | None = None,
+) -> Doors:
     """Try it.
 
     Args:
@@ -49,6 +60,7 @@ def tried(node: str, controller: str, connections: Connections, account: Account
         connections: to both.
         account: the user, who has no job on the node.
         occupying: the script that gives them one there and prints its state and its number.
+        login: the login node that makes keys for users, if one does.
 
     Raises:
         NodeError: the user gets no job on the node.
@@ -58,11 +70,20 @@ def tried(node: str, controller: str, connections: Connections, account: Account
     without = _entry(node, as_user)
     with _job(controller, connections, occupying) as number:
         inside = _entry(node, as_user)
+        through = _entry(login, _onward(login, node, connections, account)) if login else None
     first, *rest = connections.command(node, _TOLD)
     anew = (
         ["-o", "ControlPath=none"] if first == "ssh" else []
     )  # PAM was asked for a shared connection long ago
-    return Doors(node, number, _entry(node, [first, *anew, *rest]), without, inside)
+    return Doors(node, number, _entry(node, [first, *anew, *rest]), without, inside, through)
+
+
+def _onward(login: str, node: str, connections: Connections, account: Account) -> list[str]:
+    """A login like that of a person, whose shell goes on to the compute node: it may be the one that makes the key."""
+    # What the home knows of host keys is left out: a node that was made anew has another one.
+    options = "-o BatchMode=yes -o UserKnownHostsFile=/dev/null"
+    further = f"ssh {options} {node.partition('.')[0]} {shlex.quote(_TOLD)}"
+    return connections.login(login, account.user.name, account.key, f"bash -lc {shlex.quote(further)}")
 
 
 def _entry(node: str, command: list[str]) -> Entry:

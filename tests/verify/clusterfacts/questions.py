@@ -303,7 +303,8 @@ class Questions:
         node, account = self.topology.closed[0], Account.of(self.topology)
         short = node.partition(".")[0]
         occupying = script("occupy", user=account.user.name, node=short, wait=self.deadline)
-        return doors.tried(node, self._host("slurmctld"), self.connections, account, occupying)
+        login = self.topology.key_maker
+        return doors.tried(node, self._host("slurmctld"), self.connections, account, occupying, login=login)
 
     @once
     def resume(self) -> Sections:

@@ -131,6 +131,11 @@ class Topology:
         return next(iter(opened), None)
 
     @property
+    def key_maker(self) -> str | None:
+        """A login node that makes users a key for the way to the nodes of their jobs."""
+        return next((node for node in self.nodes("login") if self.var(node, "login_user_keys", False)), None)
+
+    @property
     def users(self) -> tuple[User, ...]:
         """The users that the LDAP server is told to hold."""
         return tuple(
