@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,7 +19,7 @@ from labctl.render.graph.mermaid import mermaid
 from labctl.render.graph.shapes import Box
 from labctl.render.graph.svg import DARK, LIGHT, svg
 from labctl.render.graph.text import WIDTH, ascii_only, text
-from labctl.render.graph.topology import State, Topology, state, topology
+from labctl.render.graph.topology import Service, State, Topology, state, topology
 
 LARGE = """
 name: large
@@ -238,6 +239,7 @@ def test_svg_says_states_in_words_and_why() -> None:
 def test_svg_has_a_colour_for_every_state_and_service_on_both_kinds_of_page() -> None:
     for one in ("services", "tones", "tints", "edges"):
         assert getattr(LIGHT, one).keys() == getattr(DARK, one).keys()
+    assert LIGHT.services.keys() == set(get_args(Service))
     style = svg(living("full")).partition("<style>")[2].partition("</style>")[0]
     light, dark = style.split("@media (prefers-color-scheme: dark)")
     coloured = {

@@ -14,7 +14,7 @@ from labctl.definition.models import Definition, Node
 from labctl.render import groups, registry, rest, storage
 
 Tone = Literal["good", "busy", "off", "bad"]
-Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST", "Registry"]
+Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST", "Registry", "Jupyter"]
 
 #: What a role is to somebody who looks at a picture; a role that is not here is shown by its name.
 WORDS = {
