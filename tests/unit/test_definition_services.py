@@ -155,7 +155,7 @@ def test_jupyterhub_may_have_a_node_of_its_own() -> None:
     assert [name for name, of_node in seen.items() if "jupyterhub" in of_node] == ["hub-0"]
     with pytest.raises(DefinitionError, match="hub-1 is a second jupyterhub"):
         loads(JUPYTER + hub + hub.replace("hub-0", "hub-1"))
-    with pytest.raises(DefinitionError, match="services: {jupyter: true}"):
+    with pytest.raises(DefinitionError, match=r"services: \{jupyter: true\}"):
         loads(BEGINNING + hub)
 
 

@@ -129,7 +129,17 @@ def test_roles_install_only_what_the_box_does_not_carry() -> None:
         )
     )  # fmt: skip
     full = {key: value for key, value in main(a_layout()).items() if key.endswith("_install")}
-    services = ("mariadb", "slurmdbd", "slurmrestd", "registry", "containers", "login", "mpi", "jupyterlab", "jupyterhub")
+    services = (
+        "mariadb",
+        "slurmdbd",
+        "slurmrestd",
+        "registry",
+        "containers",
+        "login",
+        "mpi",
+        "jupyterlab",
+        "jupyterhub",
+    )
     assert full.keys() - baked.keys() == {f"{role}_install" for role in services}
     assert set(full.values()) == set(baked.values()) == {False}
     assert not any(key.endswith("_install") for key in main(a_layout(box=PUBLIC)))

@@ -25,7 +25,13 @@ SECRETS = {
     "jupyterhub_config",  # the address of a database may have a password in it
 }
 #: What is made of a secret and has none in it.
-PUBLIC = {"__mariadb_names", "__slurmctld_tokens", "__slurmdbd_tokens", "__registry_names", "__jupyterhub_names"}
+PUBLIC = {
+    "__mariadb_names",
+    "__slurmctld_tokens",
+    "__slurmdbd_tokens",
+    "__registry_names",
+    "__jupyterhub_names",
+}
 MARKED = {
     "munge_key",
     "ldap_server_tls_key",
