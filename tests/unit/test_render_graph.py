@@ -160,7 +160,7 @@ def test_text_names_all_that_a_node_does_below_each_other() -> None:
     assert " ".join(lines[at].split()) == "login-0 login node 2 CPUs 1024 MiB ● running"
     at = next(index for index, line in enumerate(lines) if line.startswith("Jupyter "))
     assert " ".join(" ".join(lines[at : at + 2]).split()) == (
-        "Jupyter cpu-[0-1],gpu-0 ──▶ login-0 notebooks as jobs (labctl open jupyter)"
+        "Jupyter cpu-[0-1],gpu-0 ──▶ login-0 notebooks (8000, by SSH)"
     )
 
 
@@ -225,6 +225,10 @@ def test_svg_is_one_file_that_needs_nothing_else(name: str, planned: bool) -> No
     assert not [element for element in root.iter() if element.tag in {f"{SVG}script", f"{SVG}image"}]
     assert picture.count("http") == picture.count('xmlns="http://www.w3.org/2000/svg"') == 1
     assert "url(" not in picture
+
+
+def test_what_the_svg_says_of_services_fits_beside_their_lines() -> None:
+    assert "…" not in svg(topology(load("full")))
 
 
 def test_svg_says_states_in_words_and_why() -> None:
@@ -300,10 +304,8 @@ def test_in_a_very_large_lab_nodes_that_are_alike_share_a_card() -> None:
 
 
 def test_ports_are_those_of_the_definition() -> None:
-    services = ["services.rest=true", "services.registry=true"]
-    ports = ["vars.slurmrestd_port=7777", "vars.registry_port=5555"]
-    about = {
-        str(link.service): link.about for link in topology(load("full", overrides=services + ports)).links
-    }
-    assert about["REST"] == "whoever has a token (7777, TLS)"
+    ports = ["vars.slurmrestd_port=7777", "vars.registry_port=5555", "vars.jupyterhub_port=9000"]
+    about = {str(link.service): link.about for link in topology(load("full", overrides=ports)).links}
+    assert about["REST"] == "who has a token (7777, TLS)"
     assert about["Registry"] == "images (5555, TLS)"
+    assert about["Jupyter"] == "notebooks (9000, by SSH)"
