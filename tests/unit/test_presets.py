@@ -15,7 +15,9 @@ NAMES = ["cpu", "full", "gpu", "mini-hpc", "multi-node"]
 def test_the_five_presets_ship_and_say_what_they_are() -> None:
     assert sorted(preset.name for preset in presets()) == NAMES
     assert all(len(preset.description) > 20 for preset in presets())
-    for path in paths().values():  # the description is the first line; what comes after it is a sentence of its own
+    for (
+        path
+    ) in paths().values():  # the description is the first line; what comes after it is a sentence of its own
         first, second = path.read_text(encoding="utf-8").splitlines()[:2]
         assert first.startswith("# ")
         assert not second.startswith("# ") or second[2].isupper()
