@@ -64,7 +64,8 @@ def test_notebook_shows_slurms_queue(notebook: Sections) -> None:
     code, *said = notebook.lines("queue") or ["nothing"]
     assert code == "200", f"the extension in the notebook gave {code}: {said}"
     number = notebook["job"].split()[0]
-    rows = json.loads("".join(said))["rows"]
+    answer = json.loads("".join(said))
+    rows = answer.get("data", {}).get("rows", answer)
     assert [row for row in rows if number in map(str, row)], (
         f"the queue in the notebook lacks the notebook's job {number}: {rows}"
     )

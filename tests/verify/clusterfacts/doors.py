@@ -11,6 +11,7 @@ from . import connection
 from .account import Account
 from .connection import Connections, NodeError
 
+_PAUSES = "0 5 10 20 30"  # seconds before each try
 _TOLD = "id -un; cat /proc/self/cgroup"
 
 
@@ -83,7 +84,9 @@ def _onward(login: str, node: str, connections: Connections, account: Account) -
     # What the home knows of host keys is left out: a node that was made anew has another one.
     options = "-o BatchMode=yes -o UserKnownHostsFile=/dev/null"
     further = f"ssh {options} {node.partition('.')[0]} {shlex.quote(_TOLD)}"
-    return connections.login(login, account.user.name, account.key, f"bash -lc {shlex.quote(further)}")
+    # A node that has looked into the home before the key was there goes by that for half a minute (nfs(5), acdirmin).
+    patiently = f"for pause in {_PAUSES}; do sleep $pause; {further} && exit; done; exit 1"
+    return connections.login(login, account.user.name, account.key, f"bash -lc {shlex.quote(patiently)}")
 
 
 def _entry(node: str, command: list[str]) -> Entry:

@@ -22,7 +22,7 @@ from .doors import Doors
 from .jobs import Plan
 from .shared import shared, writers
 from .survey import Survey, ahead
-from .topology import Topology, User
+from .topology import Partition, Topology, User
 
 SCRIPTS = Path(__file__).parent / "scripts"
 OUTSIDE = ("192.0.2.0/30", "198.51.100.0/30", "203.0.113.0/30")  # RFC 5737: networks that nobody has
@@ -236,11 +236,12 @@ class Questions:
     @once
     def jupyter(self) -> Sections:
         """What JupyterHub says to the suite's user and to others, and what becomes of a notebook."""
-        self.cluster()  # nodes are idle only until jobs run
+        with suppress(NodeError):
+            self.jobs()  # nodes are to be idle before and after those
         node, account, partition = (
             self._host("jupyterhub"),
             Account.of(self.topology),
-            self.topology.default_partition,
+            self._aside(),
         )
         address = self.topology.var(node, "jupyterhub_tls_address", "")
         port = self.topology.var(node, "jupyterhub_port", 8000)
@@ -290,17 +291,13 @@ class Questions:
     @once
     def doors(self) -> Doors:
         """Who gets in by SSH on a compute node that is for jobs alone."""
-        for jobs in (
-            self.jobs,
-            self.mpi,
-            self.rest,
-            self.containers,
-            self.jupyter,
-            self.pyxis,
-        ):  # the user shall have no job there while that is tried
+        node, account = self.topology.closed[0], Account.of(self.topology)
+        aside = self._aside()
+        notebook = [] if aside and node not in aside.nodes else [self.jupyter]
+        # The user shall have no job there while that is tried.
+        for jobs in (self.jobs, self.mpi, self.rest, self.containers, self.pyxis, *notebook):
             with suppress(NodeError):
                 jobs()
-        node, account = self.topology.closed[0], Account.of(self.topology)
         short = node.partition(".")[0]
         occupying = script("occupy", user=account.user.name, node=short, wait=self.deadline)
         login = self.topology.key_maker
@@ -375,6 +372,12 @@ class Questions:
     @property
     def _level(self) -> str:
         return "quick" if self.quick else "full"
+
+    def _aside(self) -> Partition | None:
+        """A partition without the node whose doors are tried, where there is one; else the default one."""
+        tried = self.topology.closed[:1]
+        apart = [one for one in self.topology.partitions if one.nodes and not {*tried} & {*one.nodes}]
+        return apart[0] if tried and apart else self.topology.default_partition
 
     def _host(self, group: str) -> str:
         node = self.topology.first(group)
