@@ -15,7 +15,7 @@ from labctl.errors import UsageError
 EXAMPLES = (
     "labctl exec all -- uptime",
     "labctl exec @slurmd -- systemctl is-active slurmd",
-    "labctl exec -u nucci 'cpu-[0-1]' -- id",
+    "labctl exec -u nucci login-0 -- id",
     "tar c src | labctl exec all -- tar x -C /tmp",
 )
 SETTINGS = {"allow_interspersed_args": False}

@@ -127,6 +127,11 @@ def next_commands(status: LabStatus) -> None:
     lines = (
         (f"labctl ssh{name} {door.name} -- sinfo", "the cluster as Slurm sees it"),
         (f"labctl ssh{name} {door.name}", f"a shell on {where}"),
+        *(
+            [(f"labctl open{name} jupyter", "notebooks that are jobs, in a browser")]
+            if any("jupyterhub" in node.roles for node in status.nodes)
+            else []
+        ),
         (f"labctl exec{name} all -- uptime", "a command on every node"),
         (f"labctl stop {status.name}", "shut the machines down, keep their state"),
         (f"labctl destroy {status.name}", "remove everything"),

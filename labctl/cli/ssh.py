@@ -16,7 +16,7 @@ from labctl.errors import UsageError
 EXAMPLES = (
     "labctl ssh slurmctld-0",
     "labctl ssh slurmctld-0 -- sinfo -N -l",
-    "labctl ssh -l nucci cpu-0 -- id",
+    "labctl ssh -l nucci login-0 -- id",
     "labctl ssh --name full -L 8080:localhost:80 slurmctld-0",
 )
 SETTINGS = {"allow_interspersed_args": False, "ignore_unknown_options": True}

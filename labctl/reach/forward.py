@@ -50,8 +50,10 @@ def forwarded(ssh: Sequence[str], port: int, local: int) -> Iterator[subprocess.
     Raises:
         LabError: SSH does not get there, or not in time.
     """
-    # A connection of its own: one that others share would keep the port when this block is left.
-    options = ["-N", "-S", "none", "-o", "ExitOnForwardFailure=yes", "-L", f"{HERE}:{local}:{HERE}:{port}"]
+    # A connection of its own: one that others share would keep the port when this block is left. Nobody reads what it
+    # says while it lasts, so it says only what ends it: a browser that asks a page that is down would fill the pipe.
+    settings = ["-o", "ExitOnForwardFailure=yes", "-o", "LogLevel=ERROR"]
+    options = ["-N", "-S", "none", *settings, "-L", f"{HERE}:{local}:{HERE}:{port}"]
     with subprocess.Popen(
         [ssh[0], *options, *ssh[1:]],
         stdin=subprocess.DEVNULL,

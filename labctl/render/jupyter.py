@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labctl.definition.models import Definition
+from labctl.errors import UsageError
 from labctl.render.layout import Layout
 
 _PORT = 8000  # JupyterHub's own
@@ -24,15 +25,28 @@ class Page:
     port: int
 
 
-def port(definition: Definition) -> int:
+def port(definition: Definition) -> object:
     """Where the hub serves browsers, as the definition's variables have it."""
-    return int(definition.vars.get("jupyterhub_port", _PORT))
+    return definition.vars.get("jupyterhub_port", _PORT)
 
 
 def page(layout: Layout) -> Page | None:
-    """Where one logs in to notebooks; None in a lab without."""
+    """Where one logs in to notebooks; None in a lab without.
+
+    Raises:
+        UsageError: only Ansible knows the port.
+    """
     hub = next((one.node.name for one in layout.machines if "jupyterhub" in one.node.roles), None)
-    return Page(hub, port(layout.definition)) if hub else None
+    if hub is None:
+        return None
+    there = str(port(layout.definition))
+    if not there.isdecimal():
+        raise UsageError(
+            "jupyterhub_port is not known here",
+            why=f"it is no number but {there}",
+            hint="give it as a number",
+        )
+    return Page(hub, int(there))
 
 
 def of_all(layout: Layout) -> dict[str, Any]:

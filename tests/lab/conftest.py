@@ -21,7 +21,7 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LABCTL = str(Path(sys.executable).with_name("labctl"))
-# Seconds. A cold `up` of six machines takes three minutes under software emulation on two cores.
+# Seconds. A cold `up` of seven machines takes some four minutes under software emulation on two cores.
 DEADLINE = 1500
 STAGED = ("labctl-debian-12-", "labctl-snapshot-")
 

@@ -10,11 +10,11 @@ from xml.etree import ElementTree as ET
 from conftest import Said, User
 from ruamel.yaml import YAML
 
-NODES = ["ldap-0", "nfs-0", "slurmctld-0", "cpu-0", "cpu-1", "gpu-0"]
+NODES = ["ldap-0", "nfs-0", "slurmctld-0", "login-0", "cpu-0", "cpu-1", "gpu-0"]
 
 
 def test_up_ends_with_the_table_and_what_to_type_next(cold_up: Said) -> None:
-    for words in (*NODES, "cpu-[0-1]", "idle", "verified:", "labctl ssh --name full slurmctld-0 -- sinfo"):
+    for words in (*NODES, "cpu-[0-1]", "idle", "verified:", "labctl ssh --name full login-0 -- sinfo"):
         assert words in cold_up.out
 
 
@@ -69,6 +69,10 @@ def test_status_shows_nodes_partitions_and_no_problem(full: User) -> None:
         "slapd",
         "nfs-server",
         "slurmctld",
+        "slurmdbd",
+        "slurmrestd",
+        "docker-registry",
+        "jupyterhub",
         "slurmd",
         "munge",
     }

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from conftest import User
 from ruamel.yaml import YAML
 
-NODES = ["ldap-0", "nfs-0", "slurmctld-0", "cpu-0", "cpu-1", "gpu-0"]
+NODES = ["ldap-0", "nfs-0", "slurmctld-0", "login-0", "cpu-0", "cpu-1", "gpu-0"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -24,8 +24,8 @@ def test_the_lab_is_drawn_as_it_is(full: User) -> None:
     root = ET.parse(full.home / "full.svg").getroot()  # noqa: S314 - our own
     said = [element.text for element in root.iter(f"{SVG}text")]
     assert set(NODES) <= set(said)
-    assert (said.count("idle"), said.count("running")) == (3, 3)
-    assert full.ok("graph", "full", "--format", "mermaid").out.count("]:::good\n") == 5
+    assert (said.count("idle"), said.count("running")) == (3, 4)
+    assert full.ok("graph", "full", "--format", "mermaid").out.count("]:::good\n") == 6
 
 
 def test_clients_get_in_with_what_config_tells_them(full: User) -> None:
@@ -38,9 +38,9 @@ def test_clients_get_in_with_what_config_tells_them(full: User) -> None:
 
     config = full.home / "client_config"
     config.write_text(full.ok("config", "full", "--format", "ssh").out)
-    command = ["ssh", "-F", str(config), "-o", "BatchMode=yes", "cpu-1.full", "hostname; pwd"]
+    command = ["ssh", "-F", str(config), "-o", "BatchMode=yes", "login-0.full", "hostname; pwd"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["cpu-1", "/home/nucci"]
+    assert done.stdout.split() == ["login-0", "/home/nucci"]
 
     script = full.ok("config", "full", "--format", "env").out + "env"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=os.environ)

@@ -8,7 +8,7 @@ from saved import drafts, snapshots, steps, tell, wait_for
 
 def test_up_saved_what_it_had_verified(full: User) -> None:
     saved = snapshots(full, "full")[""]
-    assert len(saved["nodes"]) == 6  # type: ignore[arg-type]
+    assert len(saved["nodes"]) == 7  # type: ignore[arg-type]
     assert 0 < saved["stored_bytes"] < saved["memory_bytes"]  # type: ignore[operator]
     assert not drafts(full)
 
@@ -36,7 +36,7 @@ def test_a_job_that_ran_while_the_lab_was_saved_comes_to_its_end(full: User) -> 
     wait_for("the job that went on is done", 120, lambda: "JobState=COMPLETED" in state())
     full.ok("snapshot", "restore", "busy")
     wait_for("the job that was brought back is done", 180, lambda: "JobState=COMPLETED" in state())
-    assert "through" in full.ok("ssh", "--name", "full", "-l", "nucci", "cpu-0", "--", "cat saved.out").out
+    assert "through" in full.ok("ssh", "--name", "full", "-l", "nucci", "login-0", "--", "cat saved.out").out
     full.ok("snapshot", "rm", "busy", "--name", "full")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.definition import services
 from labctl.definition.loading import dump, load, loads
 from labctl.errors import DefinitionError
 
@@ -23,12 +24,46 @@ def roles(text: str) -> dict[str, tuple[str, ...]]:
     return {node.name: node.roles for node in loads(text).machines()}
 
 
-@pytest.mark.parametrize("preset", ["cpu", "gpu", "multi-node", "full", "mini-hpc"])
-def test_a_preset_has_none_by_itself_and_any_can_have_them(preset: str) -> None:
-    assert not any("slurmdbd" in node.roles for node in load(preset).machines())
+OF_SERVICES = {role for roles in services.ROLES.values() for role in roles} | {"containers", "pyxis"}
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu", "multi-node", "mini-hpc"])
+def test_a_small_preset_has_none_by_itself_and_any_can_have_them(preset: str) -> None:
+    assert not any(OF_SERVICES & set(node.roles) for node in load(preset).machines())
     with_them = load(preset, overrides=["services.accounting=true"])
     (home,) = [node for node in with_them.machines() if "slurmdbd" in node.roles]
     assert {"slurmctld", "mariadb"} <= set(home.roles)
+
+
+def test_full_has_every_service_that_needs_nothing_from_outside() -> None:
+    lab = load("full")
+    assert {role for node in lab.machines() for role in node.roles} >= OF_SERVICES - {"pyxis"}
+    assert not lab.services.pyxis
+
+
+@pytest.mark.parametrize(
+    ("service", "gone"),
+    [
+        ("accounting", {"mariadb", "slurmdbd"}),
+        ("rest", {"slurmrestd"}),
+        ("registry", {"registry", "containers"}),
+        ("jupyter", {"jupyterhub"}),
+    ],
+)
+def test_each_can_be_turned_off_and_the_others_stay(service: str, gone: set[str]) -> None:
+    def there(*overrides: str) -> set[str]:
+        return {role for node in load("full", overrides=overrides).machines() for role in node.roles}
+
+    assert there() - there(f"services.{service}=false") == gone
+
+
+def test_logins_are_turned_off_together_with_their_node() -> None:
+    off = ["services.login=false"]
+    with pytest.raises(DefinitionError, match=r"login-0\.roles: the role login is of the service login"):
+        load("full", overrides=off)
+    nodes = load("full", overrides=[*off, "nodes.login-0.roles=[]"]).machines()
+    (hub,) = [node.name for node in nodes if "jupyterhub" in node.roles]
+    assert hub == "slurmctld-0"
 
 
 def test_services_run_on_the_controllers_node() -> None:
@@ -99,6 +134,29 @@ def test_users_log_in_on_the_controllers_node_unless_there_are_nodes_for_that() 
     seen = roles(LOGIN + '  - {name: "login-[0-1]", roles: [login]}\n')
     assert seen["login-0"] == seen["login-1"] == ("login",)
     assert "login" not in seen["srv-0"]
+
+
+JUPYTER = BEGINNING.replace("accounting", "jupyter")
+
+
+def test_jupyterhub_is_beside_the_controller_or_on_the_first_login_node() -> None:
+    assert roles(JUPYTER)["srv-0"][-1] == "jupyterhub"
+    both = JUPYTER.replace("jupyter: true", "jupyter: true, login: true")
+    assert roles(both)["srv-0"][-2:] == ("login", "jupyterhub")
+    seen = roles(both + '  - {name: "login-[0-1]", roles: [login]}\n')
+    assert (seen["login-0"], seen["login-1"]) == (("login", "jupyterhub"), ("login",))
+    assert "jupyterhub" not in seen["srv-0"]
+
+
+def test_jupyterhub_may_have_a_node_of_its_own() -> None:
+    both = JUPYTER.replace("jupyter: true", "jupyter: true, login: true")
+    hub = "  - {name: hub-0, roles: [jupyterhub]}\n"
+    seen = roles(both + "  - {name: login-0, roles: [login]}\n" + hub)
+    assert [name for name, of_node in seen.items() if "jupyterhub" in of_node] == ["hub-0"]
+    with pytest.raises(DefinitionError, match="hub-1 is a second jupyterhub"):
+        loads(JUPYTER + hub + hub.replace("hub-0", "hub-1"))
+    with pytest.raises(DefinitionError, match=r"services: \{jupyter: true\}"):
+        loads(BEGINNING + hub)
 
 
 def test_a_node_cannot_bear_the_name_of_a_group() -> None:

@@ -29,9 +29,9 @@ def refused(preset: str, **sizes: Any) -> str:
 @pytest.mark.parametrize(
     ("preset", "sizes", "there"),
     [
-        ("full", {"cpu_nodes": 4}, "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1 cpu-2 cpu-3 gpu-0"),
-        ("full", {"cpu_nodes": 1, "gpu_nodes": 2}, "ldap-0 nfs-0 slurmctld-0 cpu-0 gpu-0 gpu-1"),
-        ("full", {"cpu_nodes": 2, "gpu_nodes": 1}, "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1 gpu-0"),
+        ("full", {"cpu_nodes": 4}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 cpu-1 cpu-2 cpu-3 gpu-0"),
+        ("full", {"cpu_nodes": 1, "gpu_nodes": 2}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 gpu-0 gpu-1"),
+        ("full", {"cpu_nodes": 2, "gpu_nodes": 1}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 cpu-1 gpu-0"),
         ("multi-node", {"cpu_nodes": 3}, "slurmctld-0 compute-0 compute-1 compute-2"),
         ("mini-hpc", {"cpu_nodes": 1}, "ldap-0 nfs-0 slurmctld-0 slurmd-0"),
         ("gpu", {"gpu_nodes": 2}, "gpu-0 gpu-1"),
@@ -50,7 +50,7 @@ def test_a_further_node_is_like_the_last_but_only_computes() -> None:
 
 def test_without_its_last_node_a_partition_goes_as_well() -> None:
     lab = sized("full", gpu_nodes=0)
-    assert nodes(lab) == "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1"
+    assert nodes(lab) == "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 cpu-1"
     assert [partition.name for partition in lab.partitions] == ["cpu"]
     assert lab.default_partition() == "cpu"
     assert sized("full", cpu_nodes=0).default_partition() == "gpu"
@@ -119,10 +119,10 @@ def test_a_definition_that_is_broken_is_told_so(nodes: str) -> None:
 @pytest.mark.parametrize(
     ("preset", "counts", "there"),
     [
-        ("full", {"cpu": 3}, "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1 cpu-2 gpu-0"),
-        ("full", {"cpu": 1, "gpu": 2}, "ldap-0 nfs-0 slurmctld-0 cpu-0 gpu-0 gpu-1"),
-        ("full", {"slurmd": 4}, "ldap-0 nfs-0 slurmctld-0 cpu-0 cpu-1 cpu-2 gpu-0"),
-        ("full", {"slurmd": 2}, "ldap-0 nfs-0 slurmctld-0 cpu-0 gpu-0"),
+        ("full", {"cpu": 3}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 cpu-1 cpu-2 gpu-0"),
+        ("full", {"cpu": 1, "gpu": 2}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 gpu-0 gpu-1"),
+        ("full", {"slurmd": 4}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 cpu-1 cpu-2 gpu-0"),
+        ("full", {"slurmd": 2}, "ldap-0 nfs-0 slurmctld-0 login-0 cpu-0 gpu-0"),
         ("multi-node", {"compute": 3}, "slurmctld-0 compute-0 compute-1 compute-2"),
         ("multi-node", {"cpu": 1}, "slurmctld-0 compute-0"),
         ("mini-hpc", {"all": 2}, "ldap-0 nfs-0 slurmctld-0 slurmd-0 slurmd-1"),

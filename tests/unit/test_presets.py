@@ -6,6 +6,7 @@ import pytest
 
 from labctl.definition.accounts import resolve
 from labctl.definition.loading import dump, load, loads, presets
+from labctl.definition.shipped import paths
 from labctl.errors import DefinitionError
 
 NAMES = ["cpu", "full", "gpu", "mini-hpc", "multi-node"]
@@ -14,8 +15,14 @@ NAMES = ["cpu", "full", "gpu", "mini-hpc", "multi-node"]
 def test_the_five_presets_ship_and_say_what_they_are() -> None:
     assert sorted(preset.name for preset in presets()) == NAMES
     assert all(len(preset.description) > 20 for preset in presets())
+    for (
+        path
+    ) in paths().values():  # the description is the first line; what comes after it is a sentence of its own
+        first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+        assert first.startswith("# ")
+        assert not second.startswith("# ") or second[2].isupper()
     full = next(preset for preset in presets() if preset.name == "full")
-    assert (full.nodes, full.cpus, full.memory) == (6, 9, 4864)
+    assert (full.nodes, full.cpus, full.memory) == (7, 11, 6144)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,6 +69,7 @@ def test_full_has_a_machine_for_each_service_and_four_fake_gpus() -> None:
         "ldap-0",
         "nfs-0",
         "slurmctld-0",
+        "login-0",
         "cpu-0",
         "cpu-1",
         "gpu-0",

@@ -24,7 +24,7 @@ def files(preset: str = "cpu", **changes: Any) -> dict[str, Any]:
 
 
 def test_a_lab_without_services_has_nothing_of_them() -> None:
-    layout = a_layout("full")
+    layout = a_layout("multi-node")
     texts = inventory(layout, secrets(layout.definition))
     for word in ("mariadb", "slurmdbd", "Accounting", "Priority"):
         assert not [path for path, text in texts.items() if word in text], word
@@ -100,7 +100,7 @@ def test_the_password_is_where_secrets_are() -> None:
 
 
 def test_rest_has_a_certificate_and_a_key_of_tokens_and_its_authority_is_a_file() -> None:
-    layout = a_layout(load("full", overrides=["services.rest=true"]))
+    layout = a_layout()
     known = secrets(layout.definition, jwt_key="S0VZ")
     texts = inventory(layout, known)
     main, hidden = yaml.safe_load(texts[MAIN]), yaml.safe_load(texts[SECRETS])
@@ -110,4 +110,4 @@ def test_rest_has_a_certificate_and_a_key_of_tokens_and_its_authority_is_a_file(
     assert hidden["slurmrestd_tls_key"] == known.private_keys["slurmctld-0"]
     assert [path for path, text in texts.items() if "S0VZ" in text] == [SECRETS]
     assert rest.files(layout, known) == {"ca.pem": known.ca_certificate}
-    assert rest.files(a_layout("full"), known) == {}
+    assert rest.files(a_layout("multi-node"), known) == {}

@@ -20,7 +20,8 @@ HOME = Path("/srv/labs/.labctl/full")
 
 def test_clients_meet_the_controller_as_the_first_user() -> None:
     to = connection(a_layout())
-    assert (to.cluster, to.controller, to.hostname, to.port) == ("full", "slurmctld-0", "10.20.30.12", 22)
+    assert (to.cluster, to.controller, to.hostname, to.port) == ("full", "slurmctld-0", "10.20.30.13", 22)
+    assert to.login == "login-0"
     assert (to.username, to.home) == ("nucci", "/home/nucci")
     assert (to.key_filename, to.known_hosts) == (HOME / "id_ed25519", HOME / "known_hosts")
     assert to.partition == "cpu"
@@ -28,7 +29,7 @@ def test_clients_meet_the_controller_as_the_first_user() -> None:
         ("cpu", True, ("cpu-0", "cpu-1")),
         ("gpu", False, ("gpu-0",)),
     ]
-    assert [(node.name, node.address) for node in to.nodes][-1] == ("gpu-0", "10.20.30.15")
+    assert [(node.name, node.address) for node in to.nodes][-1] == ("gpu-0", "10.20.30.16")
 
 
 @pytest.mark.parametrize(("box", "home"), [({}, "/root"), ({"box": PUBLIC}, "/home/vagrant")])
@@ -52,7 +53,7 @@ def test_ssh_reads_its_block_as_it_is_meant(tmp_path: Path) -> None:
     command = ["ssh", "-G", "-F", str(config), "cpu-1.full"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
-    assert (said["hostname"], said["user"], said["port"]) == ("10.20.30.14", "nucci", "22")
+    assert (said["hostname"], said["user"], said["port"]) == ("10.20.30.15", "nucci", "22")
     assert said["identityfile"].replace("%%", "%") == str(odd / "id_ed25519")
     assert said["identitiesonly"] == "yes"
     elsewhere = subprocess.run(
@@ -67,7 +68,7 @@ def test_a_shell_takes_the_variables_whatever_the_folder_is_called() -> None:
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60)
     lines = done.stdout.splitlines()
     assert lines[0] == str(odd / "id_ed25519")
-    expected = {"CLUSTER=full", "HOSTNAME=10.20.30.12", "PORT=22", "USERNAME=nucci", "PARTITION=cpu"}
+    expected = {"CLUSTER=full", "HOSTNAME=10.20.30.13", "PORT=22", "USERNAME=nucci", "PARTITION=cpu"}
     assert {f"SLURM_TEST_{one}" for one in expected} <= set(lines)
 
 
@@ -78,7 +79,7 @@ def test_a_slurmfile_is_toml_with_a_default_cluster() -> None:
     assert cluster["job_base_dir"] == "/home/nucci/slurm_jobs"
     assert cluster["partitions"] == ["cpu", "gpu"]
     to = cluster["backend_config"]
-    assert (to["hostname"], to["port"], to["username"]) == ("10.20.30.12", 22, "nucci")
+    assert (to["hostname"], to["port"], to["username"]) == ("10.20.30.13", 22, "nucci")
     assert to["key_filename"] == str(odd / "id_ed25519")
     assert to["default_partition"] == "cpu"
     assert to["host_key_policy"] == "warn"
@@ -94,18 +95,20 @@ def test_no_form_tells_what_is_in_the_files_that_it_names(tmp_path: Path) -> Non
 
 
 def test_the_registry_is_told_of_where_there_is_one() -> None:
-    assert connection(a_layout()).registry_ca is None
-    assert "REGISTRY" not in env(connection(a_layout()))
-    to = connection(a_layout(load("full", overrides=["services.registry=true"])))
+    without = connection(a_layout("multi-node"))
+    assert without.registry_ca is None
+    assert "REGISTRY" not in env(without)
+    to = connection(a_layout())
     assert (to.registry, to.registry_url) == ("slurmctld-0:5000", "https://10.20.30.12:5000")
     assert to.registry_ca == HOME / "ca.pem"
     assert "export SLURM_TEST_REGISTRY=slurmctld-0:5000\n" in env(to)
 
 
 def test_the_rest_daemon_is_told_of_where_there_is_one() -> None:
-    assert connection(a_layout()).rest_url == ""
-    assert "REST" not in env(connection(a_layout()))
-    to = connection(a_layout(load("full", overrides=["services.rest=true", "vars.slurmrestd_port=7820"])))
+    without = connection(a_layout("multi-node"))
+    assert without.rest_url == ""
+    assert "REST" not in env(without)
+    to = connection(a_layout(load("full", overrides=["vars.slurmrestd_port=7820"])))
     assert to.rest_url == "https://10.20.30.12:7820"
     assert to.rest_ca == HOME / "ca.pem"
     assert "export SLURM_TEST_REST_URL=https://10.20.30.12:7820\n" in env(to)

@@ -37,7 +37,7 @@ def test_a_client_finds_nodes_that_it_cannot_resolve() -> None:
         "AccountingStorageHost=10.20.30.12",
         "AccountingStorageType=accounting_storage/slurmdbd",
         "PrologFlags=Contain",
-        "NodeName=cpu-0 CPUs=2 RealMemory=960 NodeAddr=10.20.30.13",
+        "NodeName=cpu-0 CPUs=2 RealMemory=960 NodeAddr=10.20.30.14",
         "NodeName=cpu-1 CPUs=2 NodeAddr=elsewhere",
         "NodeName=cloud-[0-9] State=CLOUD",
         "PartitionName=cpu Nodes=cpu-0,cpu-1 Default=YES",
@@ -65,17 +65,17 @@ def test_a_key_that_only_ansible_can_read_is_told_as_such() -> None:
 
 
 def test_kubernetes_gets_the_keys_as_a_secret_and_the_rest_as_a_config_map() -> None:
-    layout = a_layout()
+    layout = a_layout("multi-node")
     secret, facts = yaml.safe_load_all(kubernetes(layout, secrets(layout.definition), CONF))
     for manifest, kind in ((secret, "Secret"), (facts, "ConfigMap")):
         assert (manifest["apiVersion"], manifest["kind"]) == ("v1", kind)
-        assert manifest["metadata"] == {"name": "slurm-full"}
+        assert manifest["metadata"] == {"name": "slurm-multi-node"}
     assert secret["data"] == {"munge.key": base64.b64encode(KEY).decode()}
     assert facts["data"] == {"slurm.conf": CONF}
 
 
 def test_a_lab_with_a_rest_daemon_gives_what_tokens_take_as_well() -> None:
-    layout = a_layout(load("full", overrides=["services.rest=true"]))
+    layout = a_layout()
     text = kubernetes(layout, secrets(layout.definition, jwt_key="SldUS0VZ"), "ClusterName=full\n")
     secret, facts = yaml.safe_load_all(text)
     assert secret["data"]["jwt_hs256.key"] == "SldUS0VZ"

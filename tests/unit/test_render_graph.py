@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,7 +19,7 @@ from labctl.render.graph.mermaid import mermaid
 from labctl.render.graph.shapes import Box
 from labctl.render.graph.svg import DARK, LIGHT, svg
 from labctl.render.graph.text import WIDTH, ascii_only, text
-from labctl.render.graph.topology import State, Topology, state, topology
+from labctl.render.graph.topology import Service, State, Topology, state, topology
 
 LARGE = """
 name: large
@@ -35,12 +36,26 @@ partitions:
   - {name: long, max_time: 7-00}
   - {name: gpu, max_time: 30}
 """
-ALL = [*paths(), "large"]
+PLAIN = """
+name: plain
+users: [{name: ann, uid: 10000}]
+nodes:
+  - {name: ldap-0, roles: [ldap_server], memory: 512}
+  - {name: nfs-0, roles: [nfs_server], memory: 512}
+  - {name: slurmctld-0, roles: [slurmctld]}
+  - {name: "cpu-[0-1]", roles: [slurmd], cpus: 2, memory: 1024, partitions: [cpu]}
+  - {name: gpu-0, roles: [slurmd], cpus: 2, memory: 1024, gpus: 4, partitions: [gpu]}
+partitions:
+  - {name: cpu, default: true, max_time: "1:00:00"}
+  - {name: gpu, max_time: "1:00:00"}
+"""
+OWN = {"large": LARGE, "plain": PLAIN}
+ALL = [*paths(), *OWN]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def definition(name: str) -> Definition:
-    return loads(LARGE) if name == "large" else load(name)
+    return loads(OWN[name]) if name in OWN else load(name)
 
 
 def living(name: str, **states: State) -> Topology:
@@ -67,6 +82,10 @@ def test_who_talks_to_whom_follows_the_groups_that_the_roles_go_by() -> None:
         "NFS": ("all but nfs-0", "nfs-0"),
         "Slurm": ("cpu-[0-1],gpu-0", "slurmctld-0"),
         "MUNGE": ("all but ldap-0,nfs-0", ""),
+        "Accounting": ("", "slurmctld-0"),
+        "REST": ("", "slurmctld-0"),
+        "Registry": ("all but ldap-0,nfs-0", "slurmctld-0"),
+        "Jupyter": ("cpu-[0-1],gpu-0", "login-0"),
     }
 
 
@@ -107,9 +126,9 @@ def test_a_node_is_as_slurm_says_while_its_machine_runs(
 
 def test_text_is_a_picture_of_nodes_on_a_network() -> None:
     assert (
-        text(living("full", cpu_1=State("mixed", "busy"), gpu_0=DOWN))
+        text(living("plain", cpu_1=State("mixed", "busy"), gpu_0=DOWN))
         == """\
-full: running, libvirt (qemu)
+plain: running, libvirt (qemu)
 
   network 10.20.30.0/24
   │
@@ -131,6 +150,17 @@ full: running, libvirt (qemu)
   Slurm  cpu-[0-1],gpu-0 ◀─▶ slurmctld-0      jobs (6817, 6818)
   MUNGE  all but ldap-0,nfs-0 ◀─▶ each other  one key, mutual trust
 """
+    )
+
+
+def test_text_names_all_that_a_node_does_below_each_other() -> None:
+    lines = [line.strip(" │├─└") for line in text(living("full")).splitlines()]
+    at = next(index for index, line in enumerate(lines) if line.startswith("login-0"))
+    assert [line.split("  ")[0] for line in lines[at + 1 : at + 3]] == ["JupyterHub", "containers"]
+    assert " ".join(lines[at].split()) == "login-0 login node 2 CPUs 1024 MiB ● running"
+    at = next(index for index, line in enumerate(lines) if line.startswith("Jupyter "))
+    assert " ".join(" ".join(lines[at : at + 2]).split()) == (
+        "Jupyter cpu-[0-1],gpu-0 ──▶ login-0 notebooks (8000, by SSH)"
     )
 
 
@@ -178,7 +208,7 @@ def test_mermaid_has_every_node_once_and_ties_only_what_it_has(name: str) -> Non
 
 
 def test_mermaid_says_states_in_words_and_colours() -> None:
-    chart = mermaid(living("full", gpu_0=DOWN))
+    chart = mermaid(living("plain", gpu_0=DOWN))
     assert '10.20.30.15<br>✖ down*"]:::bad' in chart
     assert "rack1 <-->|Slurm, MUNGE| n2" in chart
     assert "classDef bad " in chart
@@ -197,6 +227,10 @@ def test_svg_is_one_file_that_needs_nothing_else(name: str, planned: bool) -> No
     assert "url(" not in picture
 
 
+def test_what_the_svg_says_of_services_fits_beside_their_lines() -> None:
+    assert "…" not in svg(topology(load("full")))
+
+
 def test_svg_says_states_in_words_and_why() -> None:
     root = ET.fromstring(svg(living("full", gpu_0=DOWN)))  # noqa: S314 - our own
     said = [element.text for element in root.iter(f"{SVG}text")]
@@ -209,6 +243,7 @@ def test_svg_says_states_in_words_and_why() -> None:
 def test_svg_has_a_colour_for_every_state_and_service_on_both_kinds_of_page() -> None:
     for one in ("services", "tones", "tints", "edges"):
         assert getattr(LIGHT, one).keys() == getattr(DARK, one).keys()
+    assert LIGHT.services.keys() == set(get_args(Service))
     style = svg(living("full")).partition("<style>")[2].partition("</style>")[0]
     light, dark = style.split("@media (prefers-color-scheme: dark)")
     coloured = {
@@ -269,10 +304,8 @@ def test_in_a_very_large_lab_nodes_that_are_alike_share_a_card() -> None:
 
 
 def test_ports_are_those_of_the_definition() -> None:
-    services = ["services.rest=true", "services.registry=true"]
-    ports = ["vars.slurmrestd_port=7777", "vars.registry_port=5555"]
-    about = {
-        str(link.service): link.about for link in topology(load("full", overrides=services + ports)).links
-    }
-    assert about["REST"] == "whoever has a token (7777, TLS)"
+    ports = ["vars.slurmrestd_port=7777", "vars.registry_port=5555", "vars.jupyterhub_port=9000"]
+    about = {str(link.service): link.about for link in topology(load("full", overrides=ports)).links}
+    assert about["REST"] == "who has a token (7777, TLS)"
     assert about["Registry"] == "images (5555, TLS)"
+    assert about["Jupyter"] == "notebooks (9000, by SSH)"

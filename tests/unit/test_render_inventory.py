@@ -56,16 +56,25 @@ def through_ansible(layout: Layout, folder: Path) -> Any:
 
 
 def test_groups_are_the_roles_and_the_partitions() -> None:
-    every = ["ldap-0", "nfs-0", "slurmctld-0", "cpu-0", "cpu-1", "gpu-0"]
+    every = ["ldap-0", "nfs-0", "slurmctld-0", "login-0", "cpu-0", "cpu-1", "gpu-0"]
     assert groups(a_layout()) == {
         "ldap_server": ["ldap-0"],
         "ldap_client": every,
         "nfs_server": ["nfs-0"],
         "nfs_client": [name for name in every if name != "nfs-0"],
         "munge": every[2:],
+        "mariadb": ["slurmctld-0"],
+        "mpi": every[3:],
         "slurm_common": every[2:],
+        "slurmdbd": ["slurmctld-0"],
         "slurmctld": ["slurmctld-0"],
-        "slurmd": every[3:],
+        "containers": every[2:],
+        "slurmd": every[4:],
+        "slurmrestd": ["slurmctld-0"],
+        "registry": ["slurmctld-0"],
+        "login": ["login-0"],
+        "jupyterlab": every[3:],
+        "jupyterhub": ["login-0"],
         "partition_cpu": ["cpu-0", "cpu-1"],
         "partition_gpu": ["gpu-0"],
     }
@@ -103,7 +112,7 @@ def test_who_leaves_is_named_with_whom_the_user_names_as_ansible_reads_it(tmp_pa
 def test_hosts_are_reached_over_the_labs_ssh_configuration() -> None:
     layout = a_layout(directory=Path("/srv/a lab's/full"))
     found = files(layout)[HOSTS]["all"]
-    assert found["hosts"]["cpu-0"] == {"ansible_host": "10.20.30.13"}
+    assert found["hosts"]["cpu-0"] == {"ansible_host": "10.20.30.14"}
     assert shlex.split(found["vars"]["ansible_ssh_common_args"]) == ["-F", "/srv/a lab's/full/ssh_config"]
     assert (found["vars"]["ansible_user"], found["vars"]["ansible_become"]) == ("root", False)
     public = files(a_layout(box=PUBLIC))[HOSTS]["all"]["vars"]
@@ -111,7 +120,7 @@ def test_hosts_are_reached_over_the_labs_ssh_configuration() -> None:
 
 
 def test_roles_install_only_what_the_box_does_not_carry() -> None:
-    baked = {key: value for key, value in main(a_layout()).items() if key.endswith("_install")}
+    baked = {key: value for key, value in main(a_layout("mini-hpc")).items() if key.endswith("_install")}
     assert sorted(baked) == sorted(
         f"{role}_install"
         for role in (
@@ -119,7 +128,20 @@ def test_roles_install_only_what_the_box_does_not_carry() -> None:
             "munge", "slurm_common", "slurmctld", "slurmd",
         )
     )  # fmt: skip
-    assert set(baked.values()) == {False}
+    full = {key: value for key, value in main(a_layout()).items() if key.endswith("_install")}
+    services = (
+        "mariadb",
+        "slurmdbd",
+        "slurmrestd",
+        "registry",
+        "containers",
+        "login",
+        "mpi",
+        "jupyterlab",
+        "jupyterhub",
+    )
+    assert full.keys() - baked.keys() == {f"{role}_install" for role in services}
+    assert set(full.values()) == set(baked.values()) == {False}
     assert not any(key.endswith("_install") for key in main(a_layout(box=PUBLIC)))
 
 
@@ -162,7 +184,7 @@ def test_exports_are_for_the_labs_network_only_and_without_a_clients_root() -> N
 
 
 def test_each_user_has_a_home_and_a_place_on_data() -> None:
-    found = main(a_layout())
+    found = main(a_layout("multi-node"))
     assert found["nfs_server_homes"] == ["nucci"]
     assert found["nfs_server_directories"] == [
         {"path": "/data/nucci", "owner": "nucci", "group": "nucci", "mode": "0750"}
@@ -206,6 +228,7 @@ def test_a_template_in_the_place_of_a_list_is_left_alone() -> None:
 
 def test_vars_win_key_by_key() -> None:
     layout = with_vars(
+        "mini-hpc",
         slurm_common_config={"MinJobAge": 3600, "ClusterName": "mine"},
         common_hosts=False,
         ldap_server_suffix="dc=example,dc=org",

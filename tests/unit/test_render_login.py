@@ -31,7 +31,7 @@ def files(layout: Layout) -> dict[str, Any]:
 
 
 def test_a_lab_without_has_nothing_of_them() -> None:
-    layout = a_layout("full")
+    layout = a_layout("multi-node")
     texts = inventory(layout, secrets(layout.definition))
     assert not [path for path, words in texts.items() if "login" in words or "mpi" in words.lower()]
 

@@ -22,21 +22,21 @@ def members(found: dict[str, Any], group: str) -> list[str]:
 
 
 def test_a_lab_without_services_has_nothing_of_them() -> None:
-    found = files("full")
+    found = files("mini-hpc")
     assert members(found, "registry") == members(found, "containers") == []
     assert not [name for name in found[MAIN] if name.startswith(("registry", "containers"))]
 
 
 def test_a_registry_has_a_certificate_whose_key_is_a_secret() -> None:
-    found = files("full", "services.registry=true")
+    found = files("full")
     assert members(found, "registry") == ["slurmctld-0"]
     assert found[MAIN]["registry_certificate"] == PEM
     assert "PRIVATE KEY" in found[SECRETS]["registry_key"]
 
 
 def test_whoever_makes_and_runs_jobs_trusts_it_by_name_and_by_address() -> None:
-    found = files("full", "services.registry=true", "vars.registry_port=5555")
-    assert members(found, "containers") == ["slurmctld-0", "cpu-0", "cpu-1", "gpu-0"]
+    found = files("full", "vars.registry_port=5555")
+    assert members(found, "containers") == ["slurmctld-0", "login-0", "cpu-0", "cpu-1", "gpu-0"]
     trusted = found[MAIN]["containers_registries"]
     assert trusted == [{"host": host, "ca": PEM} for host in ("slurmctld-0:5555", "10.20.30.12:5555")]
 
@@ -51,7 +51,7 @@ def test_a_registry_of_the_users_own_is_trusted_besides() -> None:
 
 def test_bundles_have_a_place_that_is_open_to_all_where_there_are_containers() -> None:
     place = {"path": "/data/bundles", "owner": "root", "group": "root", "mode": "1777"}
-    with_them, without = files("full", "services.containers=true")[MAIN], files("full")[MAIN]
+    with_them, without = files("mini-hpc", "services.containers=true")[MAIN], files("mini-hpc")[MAIN]
     assert place in with_them["nfs_server_directories"]
     assert with_them["verify_bundles"] == place["path"]
     assert place not in without["nfs_server_directories"]
@@ -65,8 +65,8 @@ def test_containers_alone_need_to_be_told_nothing_but_where() -> None:
 
 
 def test_pyxis_is_a_group_of_its_own_beside_containers_or_without_them() -> None:
-    found = files("full", "services.pyxis=true")
-    assert members(found, "pyxis") == ["slurmctld-0", "cpu-0", "cpu-1", "gpu-0"]
+    found = files("multi-node", "services.pyxis=true")
+    assert members(found, "pyxis") == ["slurmctld-0", "compute-0", "compute-1"]
     assert members(found, "containers") == []
     assert found[MAIN]["pyxis_install"] is False  # the box has the packages
     assert members(files("full"), "pyxis") == []

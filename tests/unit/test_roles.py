@@ -21,9 +21,17 @@ SECRETS = {
     "mariadb_databases",
     "registry_key",
     "registry_users",
+    "jupyterhub_tls_key",
+    "jupyterhub_config",  # the address of a database may have a password in it
 }
 #: What is made of a secret and has none in it.
-PUBLIC = {"__mariadb_names", "__slurmctld_tokens", "__slurmdbd_tokens", "__registry_names"}
+PUBLIC = {
+    "__mariadb_names",
+    "__slurmctld_tokens",
+    "__slurmdbd_tokens",
+    "__registry_names",
+    "__jupyterhub_names",
+}
 MARKED = {
     "munge_key",
     "ldap_server_tls_key",
@@ -33,6 +41,7 @@ MARKED = {
     "slurm_common_jwt_key",
     "slurmrestd_tls_key",
     "registry_key",
+    "jupyterhub_tls_key",
 }
 #: Modules of the roles that keep a secret to themselves, see below.
 KEEPS = {"ldap_entries"}

@@ -203,6 +203,7 @@ def test_the_example_carries_no_secret() -> None:
     for secret in ("slurmdbd_storage_password", "slurm_common_jwt_key", "slurmrestd_tls_key"):
         assert accounting[secret].startswith("{{ vault_")
     assert read(EXAMPLE / "group_vars/all/containers.yml")["registry_key"].startswith("{{ vault_")
+    assert read(EXAMPLE / "group_vars/all/jupyter.yml")["jupyterhub_tls_key"].startswith("{{ vault_")
     for secret in ("munge_key", "ldap_server_tls_key"):
         assert given[secret].startswith("{{ vault_")
     assert all("vault_" in user.get("password_hash", "vault_") for user in given["ldap_server_users"])

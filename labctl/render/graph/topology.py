@@ -11,7 +11,7 @@ from typing import Literal
 
 from labctl.definition import hostlist
 from labctl.definition.models import Definition, Node
-from labctl.render import groups, registry, rest, storage
+from labctl.render import groups, jupyter, registry, rest, storage
 
 Tone = Literal["good", "busy", "off", "bad"]
 Service = Literal["LDAP", "NFS", "Slurm", "MUNGE", "Accounting", "MariaDB", "REST", "Registry", "Jupyter"]
@@ -232,7 +232,7 @@ def _links(definition: Definition) -> tuple[Link, ...]:
                 "REST",
                 server,
                 tuple(members["slurmctld"]),
-                f"whoever has a token ({rest.port(definition)}, TLS)",
+                f"who has a token ({rest.port(definition)}, TLS)",
             )
             for server in members.get("slurmrestd", [])
         ),
@@ -243,7 +243,9 @@ def _links(definition: Definition) -> tuple[Link, ...]:
             for server in members.get("registry", [])
         ),
         *(
-            Link("Jupyter", server, tuple(members["slurmd"]), "notebooks as jobs (labctl open jupyter)")
+            Link(
+                "Jupyter", server, tuple(members["slurmd"]), f"notebooks ({jupyter.port(definition)}, by SSH)"
+            )
             for server in members.get("jupyterhub", [])
         ),
     )

@@ -42,9 +42,9 @@ def logins() -> dict[str, naive_files.Login]:
 
 def test_the_vagrantfile_has_every_machine_in_its_size_and_little_else() -> None:
     text = naive_files.vagrantfile(loading.load("full").machines(), "kvm")
-    assert "'slurmctld-0' => { cpus: 1, memory: 768 }," in text
+    assert "'slurmctld-0' => { cpus: 1, memory: 1024 }," in text
     assert "'gpu-0' => { cpus: 2, memory: 1024 }," in text
-    assert text.count("=> { cpus:") == 6
+    assert text.count("=> { cpus:") == 7
     settings = set(re.findall(r"\b(?:config|libvirt)\.[\w.]+(?= =)", text))
     assert settings == {"config.vm.box", "config.vm.boot_timeout", "libvirt.cpus", "libvirt.memory"}
 
@@ -78,7 +78,7 @@ def test_the_inventory_has_every_host_with_its_address_and_every_group_of_a_lab(
     parser.read_string(naive_files.hosts(nodes, logins()))
     hosts = [line.split()[0] for line in parser["all"]]
     assert hosts == [node.name for node in nodes]
-    assert parser["all"]["gpu-0 ansible_host"].startswith("192.168.121.25 ansible_user=vagrant")
+    assert parser["all"]["gpu-0 ansible_host"].startswith("192.168.121.26 ansible_user=vagrant")
     assert {group: list(parser[group]) for group in groups.members(nodes)} == groups.members(nodes)
 
 

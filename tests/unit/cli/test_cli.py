@@ -26,7 +26,7 @@ for word, found in get_command(application()).commands.items():  # type: ignore[
 
 def test_every_command_of_the_design_is_there() -> None:
     expected = (
-        "up scale create converge verify status list ssh exec cp logs collect start stop suspend resume"
+        "up scale create converge verify status list ssh exec cp open logs collect start stop suspend resume"
     )
     expected += " reset rotate destroy prune doctor presets schema config graph"
     snapshot = [f"snapshot {verb}" for verb in ("save", "restore", "list", "rm", "export", "import", "key")]

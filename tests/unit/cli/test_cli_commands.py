@@ -271,6 +271,13 @@ def test_durations(seconds: float, text: str) -> None:
     assert show.duration(seconds) == text
 
 
+def test_next_commands_name_notebooks_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    node = replace(Status().nodes[0], roles=("slurmctld", "jupyterhub"))
+    for nodes, there in ((Status().nodes, False), ((node,), True)):
+        show_lab.next_commands(replace(Status(), nodes=nodes))  # type: ignore[arg-type]
+        assert ("labctl open --name full jupyter" in capsys.readouterr().out) is there
+
+
 def test_next_commands_of_a_lab_without_a_controller_name_some_node(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -68,6 +68,11 @@ def test_the_same_content_has_the_same_key(project: Path) -> None:
         ("boxes/debian-12/recipe.yml", {"mask": []}),
         ("boxes/debian-12/recipe.yml", {"blacklist": []}),
         ("boxes/debian-12/recipe.yml", {"disk_size": 20}),
+        ("boxes/debian-12/recipe.yml", {"environments": {}}),
+        (
+            "boxes/debian-12/recipe.yml",
+            {"environments": {"/elsewhere": "jupyterlab/files/requirements.txt"}},
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -86,7 +91,8 @@ def test_whatever_changes_the_box_changes_its_key(
 def test_the_scripts_that_are_run_in_it_are_part_of_the_key(project: Path) -> None:
     made = recipe("debian-12")
     assert project in made.customize.parents
-    for path in (made.customize, *made.files, *made.prepare):
+    assert [path.name for path in made.environments.values()] == ["requirements.txt"]
+    for path in (made.customize, *made.files, *made.prepare, *made.environments.values()):
         before = recipe("debian-12").key
         with path.open("a") as script:
             script.write("# more\n")

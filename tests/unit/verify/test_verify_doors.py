@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,15 @@ class Cluster:
         return Answer(0, "ann\n0::/job_7/step_extern\n", "")
 
 
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder for the PATH, with an ssh to be written and a sleep that takes no time."""
+    for name in ("ssh", "sleep"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
 def tried(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, login: str | None = None) -> doors.Doors:
     monkeypatch.setattr(connection, "run", cluster.run)
     return doors.tried("cpu-0", "ctl-0", cluster, ANN, "occupy", login=login)  # type: ignore[arg-type]
@@ -66,10 +78,24 @@ def test_a_user_goes_on_from_the_login_node_while_there_is_a_job(monkeypatch: py
     assert seen.through is not None
     assert seen.through.open
     _, went, ended = cluster.said
-    assert went.startswith("login-0: bash -lc 'ssh -o BatchMode=yes ")
-    assert " cpu-0 " in went
+    assert went.startswith("login-0: bash -lc ")
+    assert "ssh -o BatchMode=yes -o UserKnownHostsFile=/dev/null cpu-0 " in went
     assert ended == "ctl-0: scancel --quiet 7"
     assert tried(monkeypatch, Cluster("RUNNING 7")).through is None
+
+
+def test_the_way_on_is_tried_again_until_it_opens(monkeypatch: pytest.MonkeyPatch, programs: Path) -> None:
+    cluster = Cluster("RUNNING 7")
+    tried(monkeypatch, cluster, "login-0")
+    *_, script = shlex.split(cluster.said[1])  # without the login shell, whose profile would choose the PATH
+    for opens, exit_code in ((3, 0), (9, 1)):
+        tries = programs / "tries"
+        tries.write_text("")
+        (programs / "ssh").write_text(f"#!/bin/sh\necho try >> {tries}; [ $(wc -l < {tries}) -ge {opens} ]\n")
+        path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-c", script], check=False, env=path, timeout=60)
+        assert done.returncode == exit_code
+        assert len(tries.read_text().split()) == min(opens, 5)
 
 
 @pytest.mark.parametrize(("answer", "ended"), [("PENDING 7", 1), ("sbatch: error: no such partition", 0)])

@@ -145,6 +145,7 @@ def test_causes_come_before_what_they_cause(tmp_path: Path) -> None:
             "pyxis",
             "mpi",
             "login",
+            "jupyter",
             "reboot",
         )
     ]
