@@ -34,12 +34,18 @@ def page(layout: Layout) -> Page | None:
     """Where one logs in to notebooks; None in a lab without.
 
     Raises:
-        UsageError: only Ansible knows the port.
+        UsageError: it serves browsers itself, over TLS, or only Ansible knows the port.
     """
     hub = next((one.node.name for one in layout.machines if "jupyterhub" in one.node.roles), None)
     if hub is None:
         return None
     there = str(port(layout.definition))
+    if address := layout.definition.vars.get("jupyterhub_tls_address"):
+        raise UsageError(
+            "there is nothing to bring here",
+            why="JupyterHub serves browsers itself, over TLS",
+            hint=f"https://{address}:{there}",
+        )
     if not there.isdecimal():
         raise UsageError(
             "jupyterhub_port is not known here",

@@ -1,4 +1,4 @@
-"""Jupyter in the lab `full`, in a real browser: log in, start a notebook, see its job in the queue, submit one, cancel it.
+"""Jupyter in the lab `full`, in a real browser: log in, start a notebook, see its job in the queue, submit and cancel one.
 
 It needs Chromium (`make browser` installs it). What the browser showed is kept in build/screenshots.
 """
@@ -21,7 +21,10 @@ from ruamel.yaml import YAML
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: make browser")
 SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
-SOON, SLOWLY = 120_000, 300_000  # milliseconds; without KVM a notebook takes half a minute to start, and more on a busy host
+SOON, SLOWLY = (
+    120_000,
+    300_000,
+)  # milliseconds; without KVM a notebook takes half a minute to start, and more on a busy host
 USER = "nucci"
 #: What the extension does with a path, done from its page: since version 4 it has no form for that.
 SUBMIT = """async ([path, folder]) => {
@@ -81,7 +84,7 @@ def job(full: User, name: str, state: str) -> str:
     return full.ok("ssh", "--name", "full", "login-0", "--", asked).out.strip()
 
 
-def row(page: Page, number: str) -> str:
+def row(number: str) -> str:
     """Where the dashboard has a job."""
     return f'[role=row]:has([role=gridcell]:text-is("{number}"))'
 
@@ -102,23 +105,19 @@ def test_user_of_the_directory_logs_in_and_starts_a_notebook(page: Page, full: U
     assert job(full, "jupyter", "RUNNING")
 
 
-def test_dashboard_shows_the_notebooks_own_job(page: Page, full: User) -> None:
-    page.click('.jp-LauncherCard[title*="Slurm"]')
-    page.wait_for_selector(row(page, job(full, "jupyter", "RUNNING")))
-
-
-def test_job_is_submitted_from_the_extension_and_cancelled_in_the_dashboard(page: Page, full: User) -> None:
+def test_jobs_that_the_dashboard_shows_can_be_submitted_and_cancelled_there(page: Page, full: User) -> None:
     script = "#!/bin/sh\n#SBATCH --job-name=from-the-page\nsleep 600\n"
     full.ok("ssh", "--name", "full", "-l", USER, "login-0", "--", "cat > sleep.sh", stdin=script)
     status, said = page.evaluate(SUBMIT, [f"/home/{USER}/sleep.sh", f"/home/{USER}"])
     assert status == 200, said
     number = json.loads(said)["data"]["jobId"]
     assert job(full, "from-the-page", "RUNNING,PENDING") == number
-    page.get_by_label("My jobs only").click()  # it asks for the queue anew, which it does once a minute by itself
-    page.wait_for_selector(row(page, number))
+    page.click('.jp-LauncherCard[title*="Slurm"]')
+    page.wait_for_selector(row(job(full, "jupyter", "RUNNING")))
+    page.wait_for_selector(row(number))
     page.wait_for_timeout(1000)  # until the rows stand still
     page.screenshot(path=SCREENSHOTS / "jupyter-queue.png")
-    page.locator(row(page, number)).locator("input[type=checkbox]").check()
+    page.locator(row(number)).locator("input[type=checkbox]").check()
     page.get_by_role("button", name="Cancel").click()
     for _ in range(60):
         if not job(full, "from-the-page", "RUNNING,PENDING"):

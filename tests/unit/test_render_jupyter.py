@@ -78,3 +78,10 @@ def test_a_port_that_only_ansible_can_read_is_told_as_such() -> None:
         jupyter.page(a_layout(lab))
     assert "{{ mine }}" in refused.value.why
     look(lab, [], {}, lambda *_: pytest.fail("nobody is asked"))  # the rest of the lab can be looked at
+
+
+def test_a_hub_that_serves_browsers_over_tls_is_opened_there() -> None:
+    layout = a_layout(load("full", overrides=["vars.jupyterhub_tls_address=10.0.0.1"]))
+    with pytest.raises(UsageError) as refusal:
+        jupyter.page(layout)
+    assert refusal.value.hint == "https://10.0.0.1:8000"
