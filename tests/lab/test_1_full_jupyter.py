@@ -1,4 +1,4 @@
-"""Jupyter in the lab `full`, in a real browser: log in, start a notebook, see its job in the queue, submit and cancel one.
+"""Jupyter in the lab `full`, in a real browser: log in, start a notebook, see the queue, submit a job and cancel it.
 
 It needs Chromium (`make browser` installs it). What the browser showed is kept in build/screenshots.
 """
