@@ -22,6 +22,7 @@ RULES: tuple[Callable[[Parts], Iterator[Problem]], ...] = (
     checks_nodes.once,
     checks_nodes.compute_only,
     checks_nodes.bare,
+    checks_nodes.gpu_types,
     checks_services.roles,
     checks_slurm.membership,
     checks_slurm.partitions,

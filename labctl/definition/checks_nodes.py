@@ -75,6 +75,15 @@ def bare(parts: Parts) -> Iterator[Problem]:
                 yield Problem(("nodes", index, key), f"a bare node has no {key}: no playbook ever gets to it")
 
 
+def gpu_types(parts: Parts) -> Iterator[Problem]:
+    """No more GPUs have a type than there are."""
+    for index, spec in parts.nodes.items():
+        typed = sum(spec.gpu_types.values())
+        if typed > spec.gpus:
+            words = f"{typed} GPUs have a type here, and the node has {spec.gpus}"
+            yield Problem(("nodes", index, "gpu_types"), f"{words}; say gpus: {typed}")
+
+
 def _missing(parts: Parts, role: str) -> bool:
     known = parts.sure("nodes", "nodes.roles")
     return known and not any(role in spec.roles for spec in parts.nodes.values())

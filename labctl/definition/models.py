@@ -102,6 +102,8 @@ class NodeSpec(_Part):
     """How many GPUs Slurm shall see; they are fakes that no program can compute on."""
     gpu_type: GpuType = "fake"
     """The GPUs' type, the middle part of gpu:fake:4."""
+    gpu_types: dict[GpuType, Annotated[int, Field(strict=True, ge=1, le=64)]] = {}
+    """How many of the GPUs are of another type, such as {a100: 2}, for several types on one node."""
     partitions: list[str] = []
     """The Slurm partitions that the node is in."""
     features: list[Feature] = []
@@ -156,6 +158,7 @@ class Node:
     memory: int = 768
     gpus: int = 0
     gpu_type: str = "fake"
+    gpu_types: dict[str, int] = field(default_factory=dict)
     partitions: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     slurm: dict[str, Any] = field(default_factory=dict)
@@ -225,6 +228,7 @@ def _node(name: str, spec: NodeSpec, inherited: dict[str, list[str]]) -> Node:
         memory=spec.memory,
         gpus=spec.gpus,
         gpu_type=spec.gpu_type,
+        gpu_types=dict(spec.gpu_types),
         partitions=tuple(dict.fromkeys(spec.partitions)),
         features=tuple(dict.fromkeys([*spec.features, *from_partitions])),
         slurm=dict(spec.slurm),

@@ -44,6 +44,8 @@ def of_node(node: Node) -> dict[str, Any]:
     if node.gpus:
         variables["slurm_common_fake_gpus"] = node.gpus
         variables["slurm_common_fake_gpu_type"] = node.gpu_type
+    if node.gpu_types:
+        variables["slurm_common_fake_gpu_types"] = node.gpu_types
     return variables
 
 

@@ -252,7 +252,15 @@ def test_the_role_is_told_how_many_gpus_of_which_type_a_node_has() -> None:
     definition = load("full", overrides=["nodes.gpu-0.gpu_type=a100"])
     found = files(a_layout(definition))["inventory/host_vars/gpu-0.yml"]
     assert (found["slurm_common_fake_gpus"], found["slurm_common_fake_gpu_type"]) == (4, "a100")
+    assert "slurm_common_fake_gpu_types" not in found
     assert "slurm_common_fake_gpus" not in files(a_layout())["inventory/host_vars/cpu-0.yml"]
+
+
+def test_gpus_of_one_node_can_be_of_several_types() -> None:
+    definition = load("full", overrides=["nodes.gpu-0.gpu_types={a100: 2, t4: 1}"])
+    found = files(a_layout(definition))["inventory/host_vars/gpu-0.yml"]
+    assert found["slurm_common_fake_gpus"] == 4
+    assert found["slurm_common_fake_gpu_types"] == {"a100": 2, "t4": 1}
 
 
 def test_a_small_machine_may_stand_in_for_a_big_one() -> None:

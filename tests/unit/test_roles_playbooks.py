@@ -246,7 +246,8 @@ CLUSTER = {
                 "hosts": {
                     "cpu-0": {},
                     "gpu-0.example.org": {
-                        "slurm_common_fake_gpus": 2,
+                        "slurm_common_fake_gpus": 4,
+                        "slurm_common_fake_gpu_types": {"a100": 2, "t4": 1},
                         "slurm_common_node": {"Feature": ["gpu", "fake"], "CPUs": 8},
                         "slurm_common_gres": [{"Name": "nic", "Count": 1}],
                     },
@@ -354,15 +355,17 @@ def test_nodes_are_what_was_measured_and_what_overrides_it(written: dict[str, st
     lines = [line for line in written["slurm.conf"].splitlines() if line.startswith(("Node", "Part"))]
     assert lines == [
         "NodeName=cpu-0 CPUs=2 RealMemory=944",
-        "NodeName=gpu-0 CPUs=8 RealMemory=944 Gres=gpu:fake:2 Feature=gpu,fake",
+        "NodeName=gpu-0 CPUs=8 RealMemory=944 Gres=gpu:a100:2,gpu:t4:1,gpu:fake:1 Feature=gpu,fake",
         "PartitionName=cpu Nodes=cpu-0 Default=yes MaxTime=1:00:00",
         "PartitionName=gpu Nodes=gpu-0",
     ]
 
 
 def test_gres_conf_names_the_fake_devices_and_hides_cuda(written: dict[str, str]) -> None:
-    assert [line for line in written["gres.conf"].splitlines() if line.startswith("Node")][-2:] == [
-        "NodeName=gpu-0 Name=gpu Type=fake File=/dev/fakegpu[0-1] Flags=no_gpu_env",
+    assert [line for line in written["gres.conf"].splitlines() if line.startswith("Node")][-4:] == [
+        "NodeName=gpu-0 Name=gpu Type=a100 File=/dev/fakegpu[0-1] Flags=no_gpu_env",
+        "NodeName=gpu-0 Name=gpu Type=t4 File=/dev/fakegpu2 Flags=no_gpu_env",
+        "NodeName=gpu-0 Name=gpu Type=fake File=/dev/fakegpu3 Flags=no_gpu_env",
         "NodeName=gpu-0 Name=nic Count=1",
     ]
 
