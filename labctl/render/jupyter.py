@@ -10,6 +10,7 @@ from labctl.errors import UsageError
 from labctl.render.layout import Layout
 
 _PORT = 8000  # JupyterHub's own
+_MEMORY = 512  # MiB; JupyterLab alone takes some 130, and a kernel 60 and more
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,14 @@ def page(layout: Layout) -> Page | None:
 
 
 def of_all(layout: Layout) -> dict[str, Any]:
-    """The role jupyterhub's: users choose a partition, the default one first."""
+    """The role jupyterhub's: users choose a partition, the default one first, and have room for a kernel."""
     definition = layout.definition
     if not definition.services.jupyter:
         return {}
     default = definition.default_partition()
     names = [partition.name for partition in definition.partitions]
-    return {"jupyterhub_partitions": sorted(names, key=lambda name: name != default)}
+    smallest = min(machine.node.memory for machine in layout.machines if "slurmd" in machine.node.roles)
+    return {
+        "jupyterhub_partitions": sorted(names, key=lambda name: name != default),
+        "jupyterhub_job": {"memory": f"{min(_MEMORY, smallest // 2)}M"},
+    }

@@ -164,7 +164,7 @@ partitions:
         ("  - name: cpu\n", "  - {name: cpu, options: {MaxNode: 1}}\n", 11, "did you mean 'MaxNodes'?"),
         ("  - name: cpu\n", "  - {name: cpu, options: {nodes: a}}\n", 11, "comes from the partitions of"),
         ("  - name: cpu\n", "  - {name: cpu, max_time: 1, options: {maxtime: 2}}\n", 11, "keep one"),
-        ("slurmctld]", "slurmctld]\n    gpu_types: {t4: 2}", 7, "2 GPUs have a type here, and the node has 0; say gpus: 2"),
+        ("slurmctld]", "slurmctld]\n    gpu_types: {t4: 2}", 7, "2 GPUs have a type here, and the node has 0"),
         ("slurmctld]", "slurmctld]\n    gpus: 1", 7, "only a node with the role slurmd can have gpus"),
         ("slurmctld]", "slurmctld]\n    partitions: [cpu]", 7, "only a node with the role slurmd"),
         ("slurmctld]", "slurmctld, nfs_servr]", 6, "did you mean 'nfs_server'?"),

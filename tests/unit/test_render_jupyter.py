@@ -85,3 +85,9 @@ def test_a_hub_that_serves_browsers_over_tls_is_opened_there() -> None:
     with pytest.raises(UsageError) as refusal:
         jupyter.page(layout)
     assert refusal.value.hint == "https://10.0.0.1:8000"
+
+
+def test_a_notebook_has_room_for_a_kernel_and_no_more_than_half_of_the_smallest_node() -> None:
+    assert files(a_layout("full"))[MAIN]["jupyterhub_job"] == {"memory": "512M"}
+    small = a_layout(load("full", overrides=["nodes.cpu-1.memory=600"]))
+    assert files(small)[MAIN]["jupyterhub_job"] == {"memory": "300M"}

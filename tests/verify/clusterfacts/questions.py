@@ -236,8 +236,7 @@ class Questions:
     @once
     def jupyter(self) -> Sections:
         """What JupyterHub says to the suite's user and to others, and what becomes of a notebook."""
-        with suppress(NodeError):
-            self.jobs()  # nodes are to be idle before and after those
+        self.cluster()  # nodes are idle only until jobs run
         node, account, partition = (
             self._host("jupyterhub"),
             Account.of(self.topology),

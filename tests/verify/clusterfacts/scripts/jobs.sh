@@ -121,8 +121,13 @@ section after
 end=$(($(date +%s) + 30))
 while :; do
     nodes=$(sinfo --noheader --Node --format='%N %T %P' 2>&1)
-    echo "$nodes" | grep -qv ' idle ' || break
+    others=$(squeue --noheader --states=RUNNING,COMPLETING --format='%N' | sort --unique)
+    # A node that works for somebody else is not idle, and need not become so.
+    [ -z "$others" ] || others=$(scontrol show hostnames "$(echo "$others" | paste --serial --delimiters=,)")
+    echo "$nodes" | grep -v ' idle ' | cut --delimiter=' ' --fields=1 | grep -qvxF "${others:-none}" || break
     [ "$(date +%s)" -lt "$end" ] || break
     sleep 1
 done
 echo "$nodes"
+section others
+echo "$others"
