@@ -89,7 +89,11 @@ def test_ssh_hands_output_input_and_exit_codes_through(full: User) -> None:
     assert "cpu*" in full.ok("ssh", "slurmctld-0", "--", "sinfo").out
     assert full("ssh", "cpu-0", "--", "exit 42").code == 42
     assert full.ok("ssh", "cpu-0", "--", "cat", stdin="from here\n").out == "from here\n"
-    assert full.ok("ssh", "-l", "nucci", "cpu-0", "--", "id -un; pwd").out.split() == ["nucci", "/home/nucci"]
+    assert full.ok("ssh", "-l", "nucci", "login-0", "--", "id -un; pwd").out.split() == [
+        "nucci",
+        "/home/nucci",
+    ]
+    assert full("ssh", "-l", "nucci", "cpu-0", "--", "true").code == 255  # compute nodes are for jobs
 
 
 def test_the_ssh_config_works_by_hand(full: User) -> None:
