@@ -106,6 +106,8 @@ NEEDS = {
     "pyxis": ["slurm_common", "fetch"],
     "slurmrestd": ["slurmctld"],
     "login": ["slurm_common"],
+    "jupyterhub": ["jupyterlab"],
+    "answers": ["jupyterhub", "slurmctld"],
 }
 
 
@@ -118,6 +120,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, li
             "common": {"distribution": "distribution"},
             "slurm_common": {"measure": "measure"},
             "pyxis": {"fetch": "fetch"},
+            "jupyterhub": {"validate": "answers"},
         }.get(name, {})
         (folder / name / "tasks").mkdir(parents=True)
         for entry, said in entries.items():
@@ -153,7 +156,7 @@ def test_every_host_gets_its_roles_in_the_order_of_what_needs_what(
     assert went["bare"] == ["distribution", "common"]
     assert went["login-0"] == ["distribution", "common", "munge", "login"]
     whole = went["all-in-one"]
-    assert sorted(whole) == sorted([*NAMES, "distribution", "measure", "fetch"])
+    assert sorted(whole) == sorted([*NAMES, "distribution", "measure", "fetch", "answers"])
     for role, needed in NEEDS.items():
         for earlier in needed:
             assert whole.index(earlier) < whole.index(role), f"{role} before {earlier}"
