@@ -25,7 +25,7 @@ from labctl.process import ProcessError, installed, run_logged
 from labctl.steps import mmdebstrap
 from labctl.steps.recipe import Recipe, recipe
 
-_SPACE_NEEDED = 4 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
+_SPACE_NEEDED = 7 * 1024**3  # bytes: the tree, the raw image, the qcow2 image and the box file, each once
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9.-]* [0-9a-f]+")  # name and version of a box
 _WORKSHOPS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
