@@ -114,6 +114,7 @@ def test_limits_and_accounts_come_and_go_with_the_definition(lab: Lab) -> None:
     lab.on("sacctmgr -i add qos by-hand")
     lab.user.ok("up", LAB, *ON, "--no-verify", *(word for change in GONE for word in ("--set", change)))
     assert accounted(lab) == before
+    lab.user.ok("up", LAB, *ON)  # the preset again, and verified
 
 
 def test_jobs_run_while_the_database_is_away_and_are_accounted_for_afterwards(lab: Lab) -> None:

@@ -150,19 +150,25 @@ def test_what_shall_go_goes_users_first_and_lowest_accounts_first() -> None:
     absent = {kind: [{"name": name, "state": "absent"} for name in names] for kind, names in {
         "users": ["ann", "nobody"], "accounts": ["research", "below"], "qos": ["debug"]}.items()}  # fmt: skip
     assert told(Sacctmgr(**SAME), **absent) == [
-        "delete user where name=ann cluster=lab",
-        "delete account where name=below cluster=lab",
-        "delete account where name=research cluster=lab",
+        "delete user where name=ann",
+        "delete account where name=below",
+        "delete account where name=research",
         "delete qos where name=debug",
     ]
+
+
+def test_of_a_database_that_clusters_share_they_leave_this_cluster_alone() -> None:
+    shared = SAME | {"cluster": f"{SAME['cluster']}\nother|elsewhere"}
+    absent = [{"name": "research", "state": "absent"}]
+    assert told(Sacctmgr(**shared), accounts=absent) == ["delete account where name=research cluster=lab"]
 
 
 def test_a_purge_takes_what_is_not_listed_but_nothing_of_slurms_own() -> None:
     same = {key: "\n".join(line for line in text.splitlines()) for key, text in SAME.items()}
     assert told(Sacctmgr(**same), purge=["qos", "accounts", "users"]) == [
-        "delete user where name=ann cluster=lab",
-        "delete account where name=below cluster=lab",
-        "delete account where name=research cluster=lab",
+        "delete user where name=ann",
+        "delete account where name=below",
+        "delete account where name=research",
         "delete qos where name=debug",
     ]
 

@@ -347,15 +347,19 @@ def plan_users(now: Accounting, params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def plan_removals(now: Accounting, params: Mapping[str, Any]) -> Iterator[str]:
-    """What shall not be there (any more): users before their accounts, accounts below others first."""
-    cluster = f"cluster={quoted(params['cluster'])}"
+    """What shall not be there (any more): users before their accounts, accounts below others first.
+
+    Of a database that other clusters share they leave this cluster alone, and are still known.
+    """
+    shared = now.clusters > {params["cluster"]}
+    cluster = f" cluster={quoted(params['cluster'])}" if shared else ""
     for name in leaving(params, "users", {user for _, user in now.associations if user} - OWN):
-        yield f"delete user where name={quoted(name)} {cluster}"
+        yield f"delete user where name={quoted(name)}{cluster}"
     going = set(
         leaving(params, "accounts", {account for account, user in now.associations if not user} - OWN)
     )
     for name in reversed([account for account, user in now.associations if not user and account in going]):
-        yield f"delete account where name={quoted(name)} {cluster}"
+        yield f"delete account where name={quoted(name)}{cluster}"
     for name in leaving(params, "qos", set(now.qos) - NORMAL):
         yield f"delete qos where name={quoted(name)}"
 
