@@ -31,6 +31,7 @@ from labctl.files import LabFiles
 from labctl.keeping import Keeper
 from labctl.plan import Action, concerned
 from labctl.providers.base import PREFIX, PREFIX_VARIABLE, Answer, Provider
+from labctl.render import variables
 from labctl.render.layout import BoxImage, Driver, Layout
 from labctl.resources import resource
 from labctl.snapshots import Snapshot
@@ -224,6 +225,7 @@ class Work:
                 view=view,
                 log=self._files.log("converge"),
                 tags=tags,
+                skip=variables.needless(definition, baked=bool(self._files.record().image.get("baked"))),
                 limit=limit,
                 check=check,
                 python=warm_python.interpreter() if self._files.record().image.get("warm_python") else "",

@@ -3,10 +3,14 @@
 Two things cost more than the tasks themselves where nothing changes. A worker that meets its first filter loads
 every file of filters there is, with what those import; so they are loaded before the first fork. And it compiles each
 template that it needs, as the worker of the next host will; so compiled templates are left in a folder for the others.
+
+And what is loaded is shared with the workers until somebody writes to it, as Python's search for garbage does: nobody
+looks for garbage there, nor in any worker, which is gone before there is any.
 """
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import marshal
 import os
@@ -26,7 +30,7 @@ name: done_once
 type: aggregate
 short_description: spares the workers what each of them would do anew
 description:
-  - Loads all filters and tests before the first worker is forked.
+  - Loads all filters and tests before the first worker is forked, and keeps the search for garbage away from what is loaded.
   - Keeps compiled templates in the folder that LABCTL_TEMPLATES names. It must be the user's alone.
 """
 
@@ -43,6 +47,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         """Everything that is here now is there in each worker."""
         for loader in (filter_loader, test_loader):
             list(loader.all())
+        gc.collect()
+        gc.freeze()
+        os.register_at_fork(after_in_child=gc.disable)
         folder = os.environ.get("LABCTL_TEMPLATES")
         if folder:
             Environment.compile = kept(Environment.compile, Path(folder))  # type: ignore[assignment,method-assign]

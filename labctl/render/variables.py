@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labctl.definition.accounts import primary_gid, resolve
-from labctl.definition.models import Node, User
+from labctl.definition.models import Definition, Node, User
 from labctl.definition.yamltext import Unsafe
 from labctl.render import accounting, groups, jupyter, login, registry, rest, slurm, storage
 from labctl.render.layout import Layout, Secrets
@@ -36,6 +36,18 @@ def of_all(layout: Layout, secrets: Secrets, given: Mapping[str, Any]) -> dict[s
 def of_node(layout: Layout, node: Node) -> dict[str, Any]:
     """What one node alone is told."""
     return slurm.of_node(node) | storage.of_node(node) | login.of_node(layout.definition, node)
+
+
+def needless(definition: Definition, *, baked: bool) -> str:
+    """The tag of the roles' tasks that nobody needs: that of installing, where the box has every package; else empty.
+
+    Args:
+        definition: of the lab; a variable of it may ask a role to install something all the same.
+        baked: the packages of every role are in the box.
+    """
+    given = [definition.vars, *(node.vars for node in definition.machines())]
+    asked = any(name.endswith("_install") and value for each in given for name, value in each.items())
+    return "install" if baked and not asked else ""
 
 
 def hidden(layout: Layout, secrets: Secrets) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def converge(
     view: StepView,
     log: Path,
     tags: str = "",
+    skip: str = "",
     limit: str = "",
     check: bool = False,
     python: str = "",
@@ -74,6 +75,7 @@ def converge(
         view: the step's view.
         log: all of Ansible's output goes there, mode 0600.
         tags: only tasks with these tags, comma separated.
+        skip: no tasks with these tags, comma separated.
         limit: only these hosts, an Ansible host pattern.
         check: change nothing, say what would change.
         python: the nodes' interpreter where Mitogen can be had, and the lab's variables name no other; empty for the
@@ -87,6 +89,7 @@ def converge(
     options: dict[str, Any] = {
         "inventory": [str(inventory.absolute())],
         "tags": tags or None,
+        "skip_tags": skip or None,
         "limit": limit or None,
         "cmdline": "--check" if check else None,
     }
