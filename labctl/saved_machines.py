@@ -35,9 +35,10 @@ def write_down(
     Raises:
         SnapshotError: one could not be saved; they go on as if nothing had happened.
     """
-    each(nodes, lambda node: saver.stand_alone(lab, node))
     slim_for = min(each(nodes, lambda node: saver.slim(lab, node)))
-    time.sleep(max(0.0, _SLIM - slim_for))
+    slim_at = time.monotonic() + _SLIM - slim_for
+    each(nodes, lambda node: saver.stand_alone(lab, node))
+    time.sleep(max(0.0, slim_at - time.monotonic()))
     raw, disks, paused = _freeze(saver, lab, nodes, work, view)
 
     def pack(node: str) -> SavedNode:

@@ -114,17 +114,18 @@ def test_our_own_box_is_started_by_its_kernel_which_brings_name_and_key(tmp_path
     recorded = evaluated(vagrantfile(a_layout()), tmp_path)
     libvirt = recorded["machines"]["gpu-0"]["providers"]["libvirt"]["set"]
     assert (libvirt["kernel"], libvirt["initrd"]) == (BAKED.kernel, BAKED.initrd)
-    words = libvirt["cmd_line"].split(" ", 7)
-    assert words[:7] == [
+    words = libvirt["cmd_line"].split(" ", 8)
+    assert words[:8] == [
         "root=/dev/vda",
         "rw",
         "console=ttyS0",
         "quiet",
         "mitigations=off",
         "no_timer_check",
+        "norandmaps",
         "systemd.hostname=gpu-0",
     ]
-    assert words[7] == f'systemd.set_credential="ssh.authorized_keys.root:{KEY}"'
+    assert words[8] == f'systemd.set_credential="ssh.authorized_keys.root:{KEY}"'
     assert len(libvirt["cmd_line"]) < 2048
     assert calls(recorded, "vm.provision") == []
 
@@ -158,7 +159,7 @@ def test_the_cpu_is_one_that_the_driver_can_be(driver: str, mode: str, tmp_path:
     recorded = evaluated(vagrantfile(a_layout(driver=driver)), tmp_path)
     libvirt = recorded["machines"]["cpu-0"]["providers"]["libvirt"]["set"]
     assert (libvirt["driver"], libvirt["cpu_mode"]) == (driver, mode)
-    for word in ("mitigations=off", "no_timer_check"):
+    for word in ("mitigations=off", "no_timer_check", "norandmaps"):
         assert (word in libvirt["cmd_line"]) == (driver == "qemu")
 
 

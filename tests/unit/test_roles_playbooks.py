@@ -100,8 +100,9 @@ NEEDS = {
     "nfs_server": ["ldap_client"],
     "nfs_client": ["ldap_client", "nfs_server"],
     "slurm_common": ["common", "munge", "measure", "ldap_client", "nfs_client"],
-    "slurmdbd": ["slurm_common", "mariadb"],
-    "slurmctld": ["slurm_common", "slurmdbd", "mpi"],
+    "slurmdbd": ["munge", "mariadb"],
+    "accounts": ["slurmdbd", "slurm_common"],
+    "slurmctld": ["slurm_common", "accounts", "mpi"],
     "slurmd": ["slurmctld", "containers", "pyxis"],
     "pyxis": ["slurm_common", "fetch"],
     "slurmrestd": ["slurmctld"],
@@ -120,6 +121,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, li
             "common": {"distribution": "distribution"},
             "slurm_common": {"measure": "measure"},
             "pyxis": {"fetch": "fetch"},
+            "slurmdbd": {"accounts": "accounts"},
             "jupyterhub": {"validate": "answers"},
         }.get(name, {})
         (folder / name / "tasks").mkdir(parents=True)
@@ -156,7 +158,7 @@ def test_every_host_gets_its_roles_in_the_order_of_what_needs_what(
     assert went["bare"] == ["distribution", "common"]
     assert went["login-0"] == ["distribution", "common", "munge", "login"]
     whole = went["all-in-one"]
-    assert sorted(whole) == sorted([*NAMES, "distribution", "measure", "fetch", "answers"])
+    assert sorted(whole) == sorted([*NAMES, "distribution", "measure", "fetch", "accounts", "answers"])
     for role, needed in NEEDS.items():
         for earlier in needed:
             assert whole.index(earlier) < whole.index(role), f"{role} before {earlier}"
@@ -177,7 +179,7 @@ def test_with_tags_a_host_gets_these_roles_alone(
 
 
 def test_roles_can_be_left_out(site: Callable[..., dict[str, list[str]]]) -> None:
-    left = {*NAMES, "distribution", "measure", "fetch"} - set(
+    left = {*NAMES, "distribution", "measure", "fetch", "accounts"} - set(
         site("--skip-tags", "munge,login,ldap_client")["all-in-one"]
     )
     assert left == {"munge", "login", "ldap_client"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,14 +70,14 @@ def tried(
     as_user = connections.login(node, account.user.name, account.key, _TOLD)
     as_user[1:1] = ["-o", "LogLevel=INFO"]  # PAM's reason for a refusal is a banner
     without = _entry(node, as_user)
-    with _job(controller, connections, occupying) as number:
-        inside = _entry(node, as_user)
-        through = _entry(login, _onward(login, node, connections, account)) if login else None
     first, *rest = connections.command(node, _TOLD)
-    anew = (
-        ["-o", "ControlPath=none"] if first == "ssh" else []
-    )  # PAM was asked for a shared connection long ago
-    return Doors(node, number, _entry(node, [first, *anew, *rest]), without, inside, through)
+    # PAM was asked for a shared connection long ago
+    anew = ["-o", "ControlPath=none"] if first == "ssh" else []
+    with _job(controller, connections, occupying) as number, ThreadPoolExecutor() as pool:
+        inside = pool.submit(_entry, node, as_user)
+        admin = pool.submit(_entry, node, [first, *anew, *rest])
+        through = pool.submit(_entry, login, _onward(login, node, connections, account)) if login else None
+        return Doors(node, number, admin.result(), without, inside.result(), through.result() if through else None)
 
 
 def _onward(login: str, node: str, connections: Connections, account: Account) -> list[str]:
