@@ -30,7 +30,8 @@ name: done_once
 type: aggregate
 short_description: spares the workers what each of them would do anew
 description:
-  - Loads all filters and tests before the first worker is forked, and keeps the search for garbage away from what is loaded.
+  - Loads all filters and tests before the first worker is forked.
+  - Keeps the search for garbage away from what is loaded then, and out of the workers.
   - Keeps compiled templates in the folder that LABCTL_TEMPLATES names. It must be the user's alone.
 """
 

@@ -35,8 +35,8 @@ _NAME = "_seed-{cpus}-{memory}"
 _VAGRANTFILE = "Vagrantfile.seed"  # in the lab's folder, while there are such machines
 _SAVED = "seed"  # its name in the snapshot
 
-#: Waits until all is started, with what is only there once it was asked for and every lab asks for: the warm Python, and
-#: NFS in the kernel, which takes a second of CPU under emulation. Then takes away whatever makes a machine somebody.
+#: Waits until all is started, and asks for what every lab will ask for: the warm Python, and NFS in the kernel, which
+#: takes a second of CPU under emulation. Then takes away whatever makes a machine somebody.
 _FORGET = """
 systemctl is-system-running --wait
 for socket in /run/warm_python/*; do

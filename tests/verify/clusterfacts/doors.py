@@ -77,7 +77,9 @@ def tried(
         inside = pool.submit(_entry, node, as_user)
         admin = pool.submit(_entry, node, [first, *anew, *rest])
         through = pool.submit(_entry, login, _onward(login, node, connections, account)) if login else None
-        return Doors(node, number, admin.result(), without, inside.result(), through.result() if through else None)
+        return Doors(
+            node, number, admin.result(), without, inside.result(), through.result() if through else None
+        )
 
 
 def _onward(login: str, node: str, connections: Connections, account: Account) -> list[str]:
