@@ -75,7 +75,7 @@ def converge(
         view: the step's view.
         log: all of Ansible's output goes there, mode 0600.
         tags: only tasks with these tags, comma separated.
-        skip: no tasks with these tags, comma separated.
+        skip: no tasks of the first playbook with these tags, comma separated; others may mean something else by them.
         limit: only these hosts, an Ansible host pattern.
         check: change nothing, say what would change.
         python: the nodes' interpreter where Mitogen can be had, and the lab's variables name no other; empty for the
@@ -89,16 +89,16 @@ def converge(
     options: dict[str, Any] = {
         "inventory": [str(inventory.absolute())],
         "tags": tags or None,
-        "skip_tags": skip or None,
         "limit": limit or None,
         "cmdline": "--check" if check else None,
     }
     with _private_file(log) as output:
-        for playbook in playbooks:
+        for number, playbook in enumerate(playbooks):
             if len(playbooks) > 1:
                 view.note(playbook.name)
             collector.begin()
-            last = _play(directory, playbook, collector, output, options, python=python)
+            left_out = {"skip_tags": skip if skip and number == 0 else None}
+            last = _play(directory, playbook, collector, output, options | left_out, python=python)
             if last is not None:
                 raise _error([failure for failure, _ in collector.failures.values()], playbook, log, last)
     return _result(collector)

@@ -71,6 +71,18 @@ BADLY = """
 """
 
 
+TAGGED = """
+- hosts: cpu-0
+  gather_facts: false
+  tasks:
+    - name: Install
+      ansible.builtin.command: "true"
+      tags: [install]
+    - name: Configure
+      ansible.builtin.command: "true"
+"""
+
+
 class Recorder(BaseReporter):
     """Remembers what every node said; may act on it."""
 
@@ -123,6 +135,11 @@ def running(words: str) -> list[str]:
                 continue
             found += [line] if words in line else []
     return found
+
+
+def test_what_is_left_out_of_the_first_playbook_is_done_in_those_of_the_user(run: Any) -> None:
+    assert run(TAGGED, TAGGED).ok == 4
+    assert run(TAGGED, TAGGED, skip="install").ok == 3
 
 
 def test_a_run_that_goes_well(run: Any, recorder: Recorder, tmp_path: Path) -> None:

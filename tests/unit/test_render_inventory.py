@@ -21,6 +21,7 @@ from labctl.definition.loading import load, loads
 from labctl.definition.models import Definition
 from labctl.render.inventory import HOSTS, MAIN, SECRET_FILES, SECRETS, inventory
 from labctl.render.layout import BoxImage, Layout, Network
+from labctl.render.variables import needless
 from labctl.resources import resource
 
 
@@ -373,3 +374,19 @@ def test_a_name_that_looks_like_a_template_is_a_name(tmp_path: Path) -> None:
     (user,) = json.loads((tmp_path / "out").read_text())
     assert user["gecos"] == gecos
     assert user["password_hash"] == "{CRYPT}$6$hash-of-nucci"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "baked", "tag"),
+    [
+        ([], True, "install"),
+        ([], False, ""),
+        (["vars.common_install=false"], True, "install"),
+        (["vars.common_install=true"], True, ""),
+    ],
+    ids=["our box", "another box", "not asked for", "asked for"],
+)
+def test_nothing_is_installed_where_all_is_there_unless_somebody_asks_for_it(
+    overrides: list[str], baked: bool, tag: str
+) -> None:
+    assert needless(load("cpu", overrides=overrides), baked=baked) == tag

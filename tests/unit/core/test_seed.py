@@ -117,7 +117,7 @@ def test_each_has_forgotten_who_it_is_before_it_is_saved(bed: Seedbed, saver: Fa
     bed.seeds(NODES)
     for machine in MACHINES:
         verbs = [call.partition(" ")[0] for call in saver.calls if call.endswith(f" {machine}")]
-        assert verbs == ["tell", "alone", "slim", "pause", "memory", "disk", "resume"]
+        assert verbs == ["tell", "slim", "alone", "pause", "memory", "disk", "resume"]
     for _, script, _ in saver.told:
         for word in ("/etc/ssh/ssh_host_", "/root/.ssh/authorized_keys", "random-seed", " down;"):
             assert word in script

@@ -9,17 +9,14 @@ printf '%s' "$password" >"$files/right"
 printf '%s' "not-$password" >"$files/wrong"
 unset password
 
-try() { # name, command
-    section "$1"; shift
-    out=$(timeout 30 "$@" 2>&1); echo "$?"; printf '%s\n' "$out"
-}
-try find ldapsearch -x -ZZ -H "$uri" -LLL -o ldif-wrap=no -b "$base" "(&(objectClass=posixAccount)(uid=$user))" dn
+ask() { name=$1; shift; try "$name" timeout 30 "$@"; }
+ask find ldapsearch -x -ZZ -H "$uri" -LLL -o ldif-wrap=no -b "$base" "(&(objectClass=posixAccount)(uid=$user))" dn
 dn=$(printf '%s\n' "$out" | sed -n 's/^dn: //p' | head -n 1)
 [ -n "$dn" ] || dn="uid=$user,ou=People,$base"
-try right ldapwhoami -x -ZZ -H "$uri" -D "$dn" -y "$files/right"
-try wrong ldapwhoami -x -ZZ -H "$uri" -D "$dn" -y "$files/wrong"
-try clear-bind ldapwhoami -x -H "$uri" -D "$dn" -y "$files/right"
-try clear-search ldapsearch -x -H "$uri" -LLL -b "$base" -s base dn
-try others ldapsearch -x -ZZ -H "$uri" -LLL -o ldif-wrap=no -D "$dn" -y "$files/right" -b "$base" \
+ask right ldapwhoami -x -ZZ -H "$uri" -D "$dn" -y "$files/right"
+ask wrong ldapwhoami -x -ZZ -H "$uri" -D "$dn" -y "$files/wrong"
+ask clear-bind ldapwhoami -x -H "$uri" -D "$dn" -y "$files/right"
+ask clear-search ldapsearch -x -H "$uri" -LLL -b "$base" -s base dn
+ask others ldapsearch -x -ZZ -H "$uri" -LLL -o ldif-wrap=no -D "$dn" -y "$files/right" -b "$base" \
     "(&(userPassword=*)(!(uid=$user)))" dn
-try anonymous ldapsearch -x -ZZ -H "$uri" -LLL -o ldif-wrap=no -b "$base" '(userPassword=*)' dn
+ask anonymous ldapsearch -x -ZZ -H "$uri" -LLL -o ldif-wrap=no -b "$base" '(userPassword=*)' dn

@@ -14,13 +14,6 @@ trap clean EXIT
 trap 'exit 143' HUP INT TERM
 cd "$directory" || exit 0
 
-try() { # name, then a command; its exit code and what it says
-    name=$1; shift
-    out=$("$@" 2>&1); code=$?
-    section "$name"
-    printf '%s\n%s\n' "$code" "$out"
-    return $code
-}
 # Slurm reads the bundle's own folder and config.json as nobody; the image's files only the job reads.
 unpack() { umoci unpack --rootless --image "images:$1" "$1" && chmod a+rx "$1" && chmod a+r "$1/config.json"; }
 # The files have the same times each time, and so the registry has them once however often this is run.

@@ -3,3 +3,10 @@
 export LC_ALL=C
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 section() { printf '\n@@@ %s\n' "$1"; }
+try() { # name, then a command; its exit code and what it says
+    name=$1; shift
+    out=$("$@" 2>&1 </dev/null); code=$?
+    section "$name"
+    printf '%s\n%s\n' "$code" "$out"
+    return $code
+}

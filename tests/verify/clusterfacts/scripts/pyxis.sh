@@ -6,13 +6,6 @@ trap 'cd /; rm -rf "$image"' EXIT
 trap 'exit 143' HUP INT TERM
 cd "$image" || exit 0
 
-try() { # name, then a command; its exit code and what it says
-    name=$1; shift
-    out=$("$@" 2>&1); code=$?
-    section "$name"
-    printf '%s\n%s\n' "$code" "$out"
-    return $code
-}
 # What enroot's own hooks write into and mount upon is there; the rest is one static program.
 make() {
     mkdir -p root/bin root/dev root/etc root/proc root/run root/sys root/tmp && cp "$(command -v busybox)" root/bin/ || return
