@@ -17,7 +17,7 @@ LONGEST_COMMAND_LINE = 2048
 #: each guard costs: page table isolation empties QEMU's cache of translations at every system call. And a machine that
 #: gets no CPU while it boots misses ticks of its timer, upon which the kernel panics ("IO-APIC + timer doesn't work!")
 #: unless it is told not to check. And QEMU finds what it has translated by virtual address: where each process has its
-#: libraries elsewhere, each program that starts is translated anew, which costs two to four times what it does itself.
+#: libraries elsewhere, each program that starts is translated anew, and takes two to four times as much CPU for that.
 #: With KVM it needs its guards and gets its ticks.
 KERNEL_WORDS = {"kvm": (), "qemu": ("mitigations=off", "no_timer_check", "norandmaps")}
 
