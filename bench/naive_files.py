@@ -115,11 +115,12 @@ def variables(of: Layout, secrets: Secrets) -> dict[str, str]:
 
 
 def ansible_cfg(roles: Path) -> str:
-    """Where the roles are, and more patience when it connects; all else is as Ansible has it by default.
+    """Where the roles are, and the two settings without which it does not come to its end; else Ansible's defaults.
 
-    Its own 10 s are too few for emulated machines that all work at once: it would give up.
+    Its own 10 s to connect are too few for emulated machines that all work at once. And once /home is mounted, the
+    folder in the login's home that modules are put into belongs to somebody whom root, which NFS squashes, is not.
     """
-    return f"[defaults]\nroles_path = {roles}\ntimeout = 60\n"
+    return f"[defaults]\nroles_path = {roles}\ntimeout = 60\nremote_tmp = /var/tmp/ansible\n"
 
 
 def playbook(site: Path) -> str:

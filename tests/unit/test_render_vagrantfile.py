@@ -16,7 +16,7 @@ from render_layouts import BAKED, KEY, PUBLIC, a_layout
 
 from labctl.errors import BootError
 from labctl.render.templates import ruby
-from labctl.render.vagrantfile import vagrantfile
+from labctl.render.vagrantfile import KERNEL_WORDS, vagrantfile
 
 RECORDER = Path(__file__).parent / "recording_vagrant.rb"
 ODD = 'it\'s #{1 + 1} "odd" & <b> \\ %s'
@@ -114,18 +114,16 @@ def test_our_own_box_is_started_by_its_kernel_which_brings_name_and_key(tmp_path
     recorded = evaluated(vagrantfile(a_layout()), tmp_path)
     libvirt = recorded["machines"]["gpu-0"]["providers"]["libvirt"]["set"]
     assert (libvirt["kernel"], libvirt["initrd"]) == (BAKED.kernel, BAKED.initrd)
-    words = libvirt["cmd_line"].split(" ", 8)
-    assert words[:8] == [
+    *words, credential = libvirt["cmd_line"].split(" ", 5 + len(KERNEL_WORDS["qemu"]))
+    assert words == [
         "root=/dev/vda",
         "rw",
         "console=ttyS0",
         "quiet",
-        "mitigations=off",
-        "no_timer_check",
-        "norandmaps",
+        *KERNEL_WORDS["qemu"],
         "systemd.hostname=gpu-0",
     ]
-    assert words[8] == f'systemd.set_credential="ssh.authorized_keys.root:{KEY}"'
+    assert credential == f'systemd.set_credential="ssh.authorized_keys.root:{KEY}"'
     assert len(libvirt["cmd_line"]) < 2048
     assert calls(recorded, "vm.provision") == []
 
@@ -159,7 +157,7 @@ def test_the_cpu_is_one_that_the_driver_can_be(driver: str, mode: str, tmp_path:
     recorded = evaluated(vagrantfile(a_layout(driver=driver)), tmp_path)
     libvirt = recorded["machines"]["cpu-0"]["providers"]["libvirt"]["set"]
     assert (libvirt["driver"], libvirt["cpu_mode"]) == (driver, mode)
-    for word in ("mitigations=off", "no_timer_check", "norandmaps"):
+    for word in KERNEL_WORDS["qemu"]:
         assert (word in libvirt["cmd_line"]) == (driver == "qemu")
 
 

@@ -101,7 +101,11 @@ def test_ansible_is_as_it_comes(tmp_path: Path) -> None:
     assert env["HOME"] == "/root"
     config = configparser.ConfigParser()
     config.read_string(naive_files.ansible_cfg(Path("/project/roles")))
-    assert dict(config["defaults"]) == {"roles_path": "/project/roles", "timeout": "60"}
+    assert dict(config["defaults"]) == {
+        "roles_path": "/project/roles",
+        "timeout": "60",
+        "remote_tmp": "/var/tmp/ansible",
+    }
 
 
 def test_a_mirror_that_cannot_be_served_is_said_at_once(tmp_path: Path) -> None:
