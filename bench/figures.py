@@ -53,6 +53,7 @@ class Measured:
         nodes: how many machines it has.
         driver: kvm or qemu.
         seconds: wall time by figure, ``F`` and ``bare_restore`` among them.
+        bare_boots: the seconds of each measurement of F, which is their mean.
         steps: where the time of a figure went, in order: ``{"step": ..., "seconds": ...}``.
         disk_bytes: of the ``first`` lab with all that it stands on, and what the ``second`` takes beyond that.
     """
@@ -61,6 +62,7 @@ class Measured:
     nodes: int = 0
     driver: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    bare_boots: list[float] = field(default_factory=list)
     steps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     disk_bytes: dict[str, int] = field(default_factory=dict)
 
@@ -108,6 +110,7 @@ def report(measured: Measured, machine: Mapping[str, Any]) -> dict[str, Any]:
         "preset": measured.preset,
         "nodes": measured.nodes,
         "F_seconds": _rounded(measured.seconds.get("F"), 2),
+        "F_measured": [_rounded(seconds, 2) for seconds in measured.bare_boots],
         "ratios": {name: _rounded(found[name], 4) for name in NAMES},
         "goals": {figure.name: _rounded(figure.goal, 4) for figure in FIGURES},
         "missed": list(missed(found)),
