@@ -38,6 +38,8 @@ PROJECT = "bench-naive"
 NETWORK = "vagrant-libvirt"
 _ROOMS = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 _ANSIBLE = str(Path(sys.executable).with_name("ansible-playbook"))
+_AD_HOC = str(Path(sys.executable).with_name("ansible"))
+_JOURNAL = ["-m", "ansible.builtin.command", "-a", "journalctl --boot --no-pager --lines 400"]
 # Seconds; generous, for machines that are emulated.
 _UP, _PLAY, _SMALL = 3600.0, 7200.0, 600.0
 
@@ -89,7 +91,7 @@ def measure(
             write_inventory(definition, naive_files.logins(said), project)
             with serving(start.mirror, GATEWAY, MIRROR_PORT, log):
                 say("naive: ansible-playbook")
-                play = _seconds(lambda: _play(project, log))
+                play = _seconds(lambda: play(project, log))
         finally:
             _destroy(hypervisor, vagrant, keep_network=had_network)
     return [{"step": "vagrant up", "seconds": up}, {"step": "ansible-playbook", "seconds": play}]
@@ -153,10 +155,21 @@ def _await_server(server: subprocess.Popen[str], address: str, port: int, log: P
     raise BenchError(f"the mirror at {address}:{port} does not answer", hint=f"the log: {log}")
 
 
-def _play(project: Path, log: Path) -> None:
-    command = [_ANSIBLE, "-i", "inventory", "site.yml"]
+def play(project: Path, log: Path) -> None:
+    """Run the playbook; if it fails, the machines' journals go to the log before they are gone.
+
+    Raises:
+        BenchError: it failed, or took too long.
+    """
     env = ansible_environment(os.environ, project)
-    programs.run(command, deadline=_PLAY, log=log, cwd=project, env=env)
+    try:
+        command = [_ANSIBLE, "-i", "inventory", "site.yml"]
+        programs.run(command, deadline=_PLAY, log=log, cwd=project, env=env)
+    except BenchError:
+        with suppress(BenchError):
+            command = [_AD_HOC, "all", "-i", "inventory", *_JOURNAL]
+            programs.run(command, deadline=_SMALL, log=log, cwd=project, env=env)
+        raise
 
 
 def _vagrant_environment(room: Path) -> dict[str, str]:

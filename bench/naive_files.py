@@ -26,7 +26,10 @@ class Login:
 
 
 def vagrantfile(nodes: Sequence[Node], driver: Driver) -> str:
-    """The Vagrantfile: as many machines, of the same size, with vagrant-libvirt's own defaults for all the rest."""
+    """The Vagrantfile: as many machines, of the same size, with vagrant-libvirt's own defaults for all the rest.
+
+    But for the key: Vagrant would give each machine one of its own, with which nobody gets in once /home is mounted.
+    """
     sizes = "\n".join(f"  '{node.name}' => {{ cpus: {node.cpus}, memory: {node.memory} }}," for node in nodes)
     # vagrant-libvirt asks for KVM unless it is told that there is none.
     emulated = "        libvirt.driver = 'qemu'\n" if driver == "qemu" else ""
@@ -38,6 +41,7 @@ MACHINES = {{
 Vagrant.configure('2') do |config|
   config.vm.box = '{BOX}'
   config.vm.boot_timeout = {_BOOT_TIMEOUT}
+  config.ssh.insert_key = false
   config.vm.synced_folder '.', '/vagrant', disabled: true
 
   MACHINES.each do |name, size|

@@ -46,7 +46,8 @@ def test_the_vagrantfile_has_every_machine_in_its_size_and_little_else() -> None
     assert "'gpu-0' => { cpus: 2, memory: 1024 }," in text
     assert text.count("=> { cpus:") == 7
     settings = set(re.findall(r"\b(?:config|libvirt)\.[\w.]+(?= =)", text))
-    assert settings == {"config.vm.box", "config.vm.boot_timeout", "libvirt.cpus", "libvirt.memory"}
+    settings_that_differ = {"config.vm.boot_timeout", "config.ssh.insert_key"}
+    assert settings == {"config.vm.box", "libvirt.cpus", "libvirt.memory"} | settings_that_differ
 
 
 def test_emulation_is_asked_for_where_there_is_no_kvm() -> None:
@@ -106,6 +107,22 @@ def test_ansible_is_as_it_comes(tmp_path: Path) -> None:
         "timeout": "60",
         "remote_tmp": "/var/tmp/ansible",  # noqa: S108 - on the machines
     }
+
+
+def test_a_playbook_that_fails_leaves_the_machines_journals_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "bench.log"
+    for program, code in (("ansible-playbook", 2), ("ansible", 0)):
+        script = tmp_path / program
+        script.write_text(f'#!/bin/sh\necho "{program}: $*"\nexit {code}\n')
+        script.chmod(0o755)
+    monkeypatch.setattr(naive, "_ANSIBLE", str(tmp_path / "ansible-playbook"))
+    monkeypatch.setattr(naive, "_AD_HOC", str(tmp_path / "ansible"))
+    with pytest.raises(BenchError, match=r"ansible-playbook .* ended with 2"):
+        naive.play(tmp_path, log)
+    assert "ansible: all -i inventory" in log.read_text()
+    assert "journalctl --boot" in log.read_text()
 
 
 def test_a_mirror_that_cannot_be_served_is_said_at_once(tmp_path: Path) -> None:
