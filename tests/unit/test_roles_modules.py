@@ -435,6 +435,26 @@ def test_a_unit_that_takes_the_place_of_a_script_is_enabled_itself(
     ]
 
 
+def test_a_file_that_goes_before_the_package_s_is_read_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd read the package's unit when that was installed, and says nothing of the one in /etc."""
+    ours, theirs = tmp_path / "etc", tmp_path / "lib"
+    for folder in (ours, theirs):
+        folder.mkdir()
+    (theirs / "x.service").write_text("[Service]")
+    monkeypatch.setattr(services, "UNIT_FOLDERS", (str(ours), str(theirs)))
+    systemd = FakeSystemd(ActiveState="failed", FragmentPath=f"{theirs}/x.service")
+    assert not services.look(systemd, ["x.service"])[0].outdated  # nothing goes before it yet
+    (ours / "x.service").symlink_to(theirs / "x.service")
+    assert not services.look(systemd, ["x.service"])[0].outdated  # another name of the same
+    (ours / "x.service").unlink()
+    (ours / "x.service").write_text("[Service]")
+    services.converge(systemd, [service(tmp_path / "x.conf")], check=False)
+    assert systemd.calls == ["systemctl daemon-reload", "systemctl start x.service"]
+    assert not services.look(FakeSystemd(FragmentPath=f"{ours}/x.service"), ["x.service"])[0].outdated
+
+
 def test_check_mode_touches_no_service(conf: Path) -> None:
     systemd = FakeSystemd(ActiveState="inactive", LoadState="not-found", NeedDaemonReload="yes")
     assert services.converge(systemd, [service(conf)], check=True) == ["start x.service"]

@@ -43,7 +43,7 @@ changes:
 # systemd hangs up on whoever asks while it reads its units again, which on a busy host takes seconds.
 TRIES = 5
 PAUSE = 2.0  # seconds between two tries
-# Where units have files of their own, as opposed to those that systemd makes from a script in init.d.
+# Where units have files of their own, as opposed to those that systemd makes from a script in init.d; the first wins.
 UNIT_FOLDERS = (
     "/etc/systemd/system",
     "/usr/local/lib/systemd/system",
@@ -120,8 +120,14 @@ def unit(name: str, found: Mapping[str, str], starts: bool) -> Unit:
 
 
 def replaced(name: str, fragment: str) -> bool:
-    """Whether a unit that systemd made from a script has got a file of its own since. systemd itself does not say."""
-    return fragment.startswith(GENERATED) and any(Path(folder, name).is_file() for folder in UNIT_FOLDERS)
+    """Whether a unit has got a file since that goes before what systemd read, which systemd itself does not say."""
+    for folder in UNIT_FOLDERS if fragment else ():
+        if fragment.startswith(f"{folder}/"):
+            break
+        own = Path(folder, name)
+        if own.is_file() and own.resolve() != Path(fragment).resolve():  # /lib may be /usr/lib, and a name another's
+            return True
+    return False
 
 
 def written(files: Iterable[str]) -> float:
