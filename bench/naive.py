@@ -91,7 +91,7 @@ def measure(
             write_inventory(definition, naive_files.logins(said), project)
             with serving(start.mirror, GATEWAY, MIRROR_PORT, log):
                 say("naive: ansible-playbook")
-                play = _seconds(lambda: play(project, log))
+                play = _seconds(lambda: run_playbook(project, log))
         finally:
             _destroy(hypervisor, vagrant, keep_network=had_network)
     return [{"step": "vagrant up", "seconds": up}, {"step": "ansible-playbook", "seconds": play}]
@@ -155,7 +155,7 @@ def _await_server(server: subprocess.Popen[str], address: str, port: int, log: P
     raise BenchError(f"the mirror at {address}:{port} does not answer", hint=f"the log: {log}")
 
 
-def play(project: Path, log: Path) -> None:
+def run_playbook(project: Path, log: Path) -> None:
     """Run the playbook; if it fails, the machines' journals go to the log before they are gone.
 
     Raises:

@@ -125,7 +125,8 @@ def replaced(name: str, fragment: str) -> bool:
         if fragment.startswith(f"{folder}/"):
             break
         own = Path(folder, name)
-        if own.is_file() and own.resolve() != Path(fragment).resolve():  # /lib may be /usr/lib, and a name another's
+        # /lib may be /usr/lib, and one name a link to another.
+        if own.is_file() and own.resolve() != Path(fragment).resolve():
             return True
     return False
 

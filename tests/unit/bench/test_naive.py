@@ -120,7 +120,7 @@ def test_a_playbook_that_fails_leaves_the_machines_journals_in_the_log(
     monkeypatch.setattr(naive, "_ANSIBLE", str(tmp_path / "ansible-playbook"))
     monkeypatch.setattr(naive, "_AD_HOC", str(tmp_path / "ansible"))
     with pytest.raises(BenchError, match=r"ansible-playbook .* ended with 2"):
-        naive.play(tmp_path, log)
+        naive.run_playbook(tmp_path, log)
     assert "ansible: all -i inventory" in log.read_text()
     assert "journalctl --boot" in log.read_text()
 
