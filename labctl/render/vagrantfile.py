@@ -18,8 +18,8 @@ LONGEST_COMMAND_LINE = 2048
 #: gets no CPU while it boots misses ticks of its timer, upon which the kernel panics ("IO-APIC + timer doesn't work!")
 #: unless it is told not to check. And QEMU finds what it has translated by virtual address: where each process has its
 #: libraries elsewhere, each program that starts is translated anew, and takes two to four times as much CPU for that.
-#: The other words keep the kernel from what it does at each system call, allocation and switch of tasks and what nobody
-#: asks of a machine that is emulated: a tenth of the CPU of programs. With KVM it needs its guards and gets its ticks.
+#: The other words spare it what it does at system calls, allocations and switches of tasks, and nobody asks of a
+#: machine that is emulated. With KVM it needs its guards and gets its ticks.
 KERNEL_WORDS = {
     "kvm": (),
     "qemu": (

@@ -16,8 +16,20 @@ from render_layouts import BAKED, KEY, PUBLIC, a_layout
 
 from labctl.errors import BootError
 from labctl.render.templates import ruby
-from labctl.render.vagrantfile import KERNEL_WORDS, vagrantfile
+from labctl.render.vagrantfile import vagrantfile
 
+# What a kernel under emulation is told, and no other.
+EMULATED = [
+    "mitigations=off",
+    "no_timer_check",
+    "norandmaps",
+    "audit=0",
+    "init_on_alloc=0",
+    "randomize_kstack_offset=off",
+    "psi=0",
+    "preempt=none",
+    "lsm=yama",
+]
 RECORDER = Path(__file__).parent / "recording_vagrant.rb"
 ODD = 'it\'s #{1 + 1} "odd" & <b> \\ %s'
 needs_ruby = pytest.mark.skipif(not shutil.which("ruby"), reason="ruby is not installed")
@@ -114,13 +126,13 @@ def test_our_own_box_is_started_by_its_kernel_which_brings_name_and_key(tmp_path
     recorded = evaluated(vagrantfile(a_layout()), tmp_path)
     libvirt = recorded["machines"]["gpu-0"]["providers"]["libvirt"]["set"]
     assert (libvirt["kernel"], libvirt["initrd"]) == (BAKED.kernel, BAKED.initrd)
-    *words, credential = libvirt["cmd_line"].split(" ", 5 + len(KERNEL_WORDS["qemu"]))
+    *words, credential = libvirt["cmd_line"].split(" ", 5 + len(EMULATED))
     assert words == [
         "root=/dev/vda",
         "rw",
         "console=ttyS0",
         "quiet",
-        *KERNEL_WORDS["qemu"],
+        *EMULATED,
         "systemd.hostname=gpu-0",
     ]
     assert credential == f'systemd.set_credential="ssh.authorized_keys.root:{KEY}"'
@@ -157,7 +169,7 @@ def test_the_cpu_is_one_that_the_driver_can_be(driver: str, mode: str, tmp_path:
     recorded = evaluated(vagrantfile(a_layout(driver=driver)), tmp_path)
     libvirt = recorded["machines"]["cpu-0"]["providers"]["libvirt"]["set"]
     assert (libvirt["driver"], libvirt["cpu_mode"]) == (driver, mode)
-    for word in KERNEL_WORDS["qemu"]:
+    for word in EMULATED:
         assert (word in libvirt["cmd_line"]) == (driver == "qemu")
 
 

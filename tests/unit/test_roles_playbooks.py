@@ -411,6 +411,32 @@ def test_the_rest_daemon_is_behind_tls_and_not_root(written: dict[str, str]) -> 
     assert {"accept = 192.0.2.1:6820", "connect = 127.0.0.1:6820", "sslVersionMin = TLSv1.2"} <= set(tls)
 
 
+def test_the_rest_daemon_loads_nothing_that_asks_accounting_where_there_is_none(tmp_path: Path) -> None:
+    """With slurmdbd in the inventory it loads what it likes, see above; without, it would end at once."""
+    own: dict[str, dict[str, Any]] = {
+        "none": {},
+        "dropped": {"slurm_common_config": {"AccountingStorageType": None}},
+        "elsewhere": {"slurm_common_config": {"AccountingStorageType": "accounting_storage/slurmdbd"}},
+        "chosen": {"slurmrestd_options": ["-s openapi/v0.0.38"]},
+    }
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {name: {**local, "slurmrestd_options": [], **more} for name, more in own.items()}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
+    told = {
+        "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}",
+        "content": "{{ __slurmrestd_plugins | join(' ') }}",
+    }
+    tasks = [{"ansible.builtin.copy": told}]
+    files = [str(ROOT / "roles/slurmrestd/vars/main.yml")]
+    play = [{"hosts": "all", "gather_facts": False, "vars_files": files, "tasks": tasks}]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    run = ansible("ansible-playbook", "-i", tmp_path / "hosts.yml", tmp_path / "play.yml")
+    assert run.returncode == 0, run.stdout + run.stderr
+    slurm_alone = "-s openapi/v0.0.36,openapi/v0.0.37,openapi/v0.0.38"
+    expected = {"none": slurm_alone, "dropped": slurm_alone, "elsewhere": "", "chosen": ""}
+    assert {name: (tmp_path / name).read_text() for name in own} == expected
+
+
 def test_the_plugin_and_enroot_are_told_what_differs_from_their_own(written: dict[str, str]) -> None:
     plugin = "required /usr/local/lib/slurm/spank_pyxis.so runtime_path=/var/lib/pyxis execute_entrypoint=1"
     assert written["pyxis.conf"].splitlines()[2:] == [plugin]

@@ -25,6 +25,7 @@ def measured() -> Measured:
             "naive": 1200.0,
             "bare_restore": 1.5,
         },
+        bare_boots=[61.0, 59.004],
         steps={"cold": [{"step": "boot", "seconds": 61.0}]},
         disk_bytes={"first": 1000, "second": 90},
     )
@@ -33,6 +34,7 @@ def measured() -> Measured:
 def test_the_json_has_these_keys_and_can_be_read_back() -> None:
     written = json.loads(json.dumps(report(measured(), {"accelerator": "KVM"})))
     assert written["F_seconds"] == 60.0
+    assert written["F_measured"] == [61.0, 59.0]
     assert written["ratios"] == {
         "first": 2.5,
         "cold": 1.8333,
