@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import run
+from bench import bare, disk, run
 from bench.figures import DISK, Measured, chosen
 from bench.programs import BenchError
 
@@ -54,9 +54,9 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
 
     monkeypatch.setattr(run, "Labctl", lambda *_: told)
     monkeypatch.setattr(run, "Hypervisor", lambda: None)
-    monkeypatch.setattr(run.bare, "boot_bare", lambda *_: note("bare", next(boots)))
-    monkeypatch.setattr(run.bare, "restore_bare", lambda *_: note("restore", 1.0))
-    monkeypatch.setattr(run.disk, "used", lambda _, lab: note(f"disk of {lab}", {}))
+    monkeypatch.setattr(bare, "boot_bare", lambda *_: note("bare", next(boots)))
+    monkeypatch.setattr(bare, "restore_bare", lambda *_: note("restore", 1.0))
+    monkeypatch.setattr(disk, "used", lambda _, lab: note(f"disk of {lab}", {}))
     return told
 
 
@@ -97,7 +97,7 @@ def test_what_nobody_asks_for_is_not_measured(commands: Commands, tmp_path: Path
     found = measured(chosen(["reset"], skip_naive=True), tmp_path / "log")
     assert "reset bench" in commands.said
     assert "converge bench" not in commands.said
-    assert f"disk of {run.LAB}" not in commands.said
+    assert "disk of bench" not in commands.said
     assert {"F", "first", "cold", "reset"} <= set(found.seconds)
     assert not {"warm", "noop_up", "noop_converge", DISK} & set(found.seconds)
 
