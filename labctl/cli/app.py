@@ -14,6 +14,8 @@ from labctl.cli import defaults
 from labctl.cli.state import state
 from labctl.errors import UsageError
 
+_SENTENCE = 200  # characters; click cuts off what is longer
+
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user's wish
     """Ctrl-C. An exception of its own, because typer would turn KeyboardInterrupt into a silent exit."""
@@ -28,6 +30,10 @@ class Command(TyperCommand):
             if parameter.param_type_name == "option" and not parameter.envvar:
                 longest = max(parameter.opts, key=len)
                 parameter.envvar = "LABCTL_" + longest.lstrip("-").replace("-", "_").upper()
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - what is longer is wrapped, not cut off
+        """What a list of commands says of it: its first sentence."""
+        return super().get_short_help_str(_SENTENCE)
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""

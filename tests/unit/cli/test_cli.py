@@ -49,6 +49,7 @@ def test_a_group_shows_its_commands_and_an_example(group: str, cli: Cli) -> None
     commands = {name.removeprefix(group).split()[0] for name in COMMANDS if name.startswith(group)}
     assert commands <= set(shown.split())
     assert f"labctl {group}".strip() in shown.partition("Examples:")[2]
+    assert "..." not in shown.partition("Commands:")[2], "what a command does is cut off"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
