@@ -26,7 +26,10 @@ _DEVICES: dict[str, set[str | None]] = {
 }
 _QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 #: What Vagrantfile.j2 hands to QEMU beside libvirt's own words.
-QEMU_WORDS = ("-global", "virtio-balloon-pci.free-page-reporting=on")
+QEMU_WORDS = (
+    *("-global", "virtio-balloon-pci.free-page-reporting=on"),
+    *("-global", "virtio-net-pci.guest_announce=off"),
+)
 _SYSTEM = "/usr/"  # where emulators are
 #: What names a file of the host and is in no machine of a lab.
 _STRANGE = ("os/loader", "os/nvram", "os/dtb", "devices/*/log", "devices/disk/mirror")
@@ -125,9 +128,7 @@ def _check(root: ET.Element) -> None:
 
 def _is_ours(extra: ET.Element) -> bool:
     """Whether an element beside libvirt's own has nothing but the words that labctl itself hands to QEMU."""
-    return extra.tag == f"{{{_QEMU}}}commandline" and [part.get("value") for part in extra] == list(
-        QEMU_WORDS
-    )
+    return extra.tag == f"{{{_QEMU}}}commandline" and {part.get("value") for part in extra} <= {*QEMU_WORDS}
 
 
 def _texts(root: ET.Element, path: str) -> Iterator[str]:

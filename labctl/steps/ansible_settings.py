@@ -21,8 +21,8 @@ def environment(private: Path, scratch: Path) -> dict[str, str]:
     """
     config = private / "ansible.cfg"
     # By itself Ansible looks a thousand times a second whether a task has ended, with a good part of the CPU that
-    # emulated machines wait for. Seconds.
-    config.write_text("[defaults]\ninternal_poll_interval = 0.02\n")
+    # emulated machines wait for. Fifty times are too few: each task of a host waits for the one before. Seconds.
+    config.write_text("[defaults]\ninternal_poll_interval = 0.005\n")
     mitogen = _mitogen()
     templates = scratch / "templates"
     templates.mkdir(mode=0o700, exist_ok=True)

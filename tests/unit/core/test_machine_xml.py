@@ -70,6 +70,8 @@ MACHINE = """\
   <qemu:commandline>
     <qemu:arg value='-global'/>
     <qemu:arg value='virtio-balloon-pci.free-page-reporting=on'/>
+    <qemu:arg value='-global'/>
+    <qemu:arg value='virtio-net-pci.guest_announce=off'/>
   </qemu:commandline>
 </domain>
 """  # noqa: E501 - libvirt's own lines
@@ -171,6 +173,13 @@ def test_what_labctl_itself_says_to_qemu_is_still_said_in_libvirts_way() -> None
     text = placed(MACHINE, PLACE)
     assert 'xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0"' in text
     assert '<qemu:arg value="virtio-balloon-pci.free-page-reporting=on"' in text
+    assert '<qemu:arg value="virtio-net-pci.guest_announce=off"' in text
+
+
+def test_a_machine_that_was_saved_with_fewer_such_words_is_still_ours() -> None:
+    word = "<qemu:arg value='-global'/>\n    <qemu:arg value='virtio-net-pci.guest_announce=off'/>"
+    assert word in MACHINE
+    assert "guest_announce" not in placed(MACHINE.replace(word, ""), PLACE)
 
 
 def test_a_machine_that_boots_by_itself_gets_no_kernel() -> None:
