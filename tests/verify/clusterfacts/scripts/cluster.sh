@@ -16,7 +16,7 @@ NODES
 section nodes
 waited=0
 while :; do
-    nodes=$(sinfo --noheader --Node --format='%N %T %P' 2>&1) || true
+    nodes=$(node_states)
     settled && break
     [ "$waited" -lt "$settle" ] || break
     sleep 1

@@ -120,7 +120,7 @@ stat -f -c %T . 2>&1
 section after
 end=$(($(date +%s) + 30))
 while :; do
-    nodes=$(sinfo --noheader --Node --format='%N %T %P' 2>&1)
+    nodes=$(node_states)
     others=$(squeue --noheader --states=RUNNING,COMPLETING --format='%N' | sort --unique)
     # A node that works for somebody else is not idle, and need not become so.
     [ -z "$others" ] || others=$(scontrol show hostnames "$(echo "$others" | paste --serial --delimiters=,)")

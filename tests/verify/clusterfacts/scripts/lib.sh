@@ -10,3 +10,8 @@ try() { # name, then a command; its exit code and what it says
     printf '%s\n%s\n' "$code" "$out"
     return $code
 }
+# Each node of each partition, its state and the partition. What the backfill scheduler means to do with a node, if others
+# wait for it, is no state of the node's: "mixed-", and "planned" where it would be idle.
+node_states() {
+    sinfo --noheader --Node --format='%N %T %P' 2>&1 | sed -E 's/^([^ ]+) planned /\1 idle /; s/^([^ ]+ [a-z]+)- /\1 /'
+}

@@ -14,7 +14,7 @@ section resumed
 while :; do
     rebooted=$(sinfo --noheader --Node --format='%N %T %E' | sort -u | sed -n 's/ down .*unexpectedly rebooted.*//p')
     for node in $rebooted; do scontrol update nodename="$node" state=resume && echo "$node"; done
-    sinfo --noheader --Node --format=%T | grep -qv '^idle$' || break
+    node_states | grep -qv ' idle ' || break
     [ "$(date +%s)" -lt "$end" ] || break
     sleep 2
 done
