@@ -29,6 +29,7 @@ EMULATED = [
     "psi=0",
     "preempt=none",
     "lsm=yama",
+    "cryptomgr.notests",
 ]
 RECORDER = Path(__file__).parent / "recording_vagrant.rb"
 ODD = 'it\'s #{1 + 1} "odd" & <b> \\ %s'
