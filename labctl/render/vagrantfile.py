@@ -19,7 +19,8 @@ LONGEST_COMMAND_LINE = 2048
 #: unless it is told not to check. And QEMU finds what it has translated by virtual address: where each process has its
 #: libraries elsewhere, each program that starts is translated anew, and takes two to four times as much CPU for that.
 #: The other words spare it what it does at system calls, allocations and switches of tasks, and nobody asks of a
-#: machine that is emulated; nor that it tests its ciphers, in which one with four CPUs once hung. With KVM it needs its guards and gets its ticks.
+#: machine that is emulated; nor that it tests its ciphers, in which one with four CPUs once hung. With KVM it needs
+#: its guards and gets its ticks.
 KERNEL_WORDS = {
     "kvm": (),
     "qemu": (
