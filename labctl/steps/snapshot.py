@@ -87,7 +87,8 @@ def restore(saver: Saver, snapshot: Snapshot, layout: Layout, view: StepView) ->
     Raises:
         SnapshotError: a machine could not be brought back; what is there is half a lab.
     """
-    nodes = sorted(snapshot.nodes, key=lambda node: -snapshot.nodes[node].memory.content)
+    nodes = list(snapshot.nodes)
+    by_size = sorted(nodes, key=lambda node: -snapshot.nodes[node].memory.content)
     saved_machines.stage(saver, snapshot)
     with scratch.scratch(layout.lab, "pipes") as pipes:
 
@@ -96,7 +97,7 @@ def restore(saver: Saver, snapshot: Snapshot, layout: Layout, view: StepView) ->
             saved_machines.bring_back(saver, snapshot, node, layout=layout, node=node, pipes=pipes)
 
         # The largest first, and few at once: while libvirt ends and starts some, the memory of others is read.
-        each(nodes, bring_back, at_once=2 * (os.cpu_count() or 1))
+        each(by_size, bring_back, at_once=2 * (os.cpu_count() or 1))
     each(nodes, lambda node: saver.resume(layout.lab, node))
     for node in nodes:
         view.node(node, "as it was", "ok")
